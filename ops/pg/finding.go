@@ -1,0 +1,44 @@
+package pg
+
+// Severity orders findings. The zero value is Info.
+type Severity int
+
+// The severities, mildest first.
+const (
+	Info Severity = iota
+	Warn
+	Error
+)
+
+func (s Severity) String() string {
+	switch s {
+	case Error:
+		return "error"
+	case Warn:
+		return "warn"
+	default:
+		return "info"
+	}
+}
+
+// MarshalText makes a Severity a string in JSON and CSV.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Finding is something that a check found, with a stable ID to search for,
+// the evidence as data, and the SQL or the command that mends it.
+type Finding struct {
+	ID       string         `json:"id"`
+	Severity Severity       `json:"severity"`
+	Object   string         `json:"object"`
+	Message  string         `json:"message"`
+	Evidence map[string]any `json:"evidence"`
+	Fix      string         `json:"fix"`
+}
+
+// Worst is the highest severity among the findings; ok is false for none.
+func Worst(findings []Finding) (worst Severity, ok bool) {
+	for _, f := range findings {
+		worst = max(worst, f.Severity)
+	}
+	return worst, len(findings) > 0
+}
