@@ -1,0 +1,87 @@
+package migrations
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
+	"github.com/jackc/pgx/v5"
+)
+
+func TestEnsureState(t *testing.T) {
+	both(t, func(t *testing.T, cfg, superuser *pgx.ConnConfig) {
+		conn := connect(t, cfg)
+		if exists, err := StateExists(t.Context(), conn); err != nil || exists {
+			t.Errorf("before: %v %v", exists, err)
+		}
+		if err := EnsureState(t.Context(), cfg, nil); err != nil {
+			t.Fatal(err)
+		}
+		made := facts(t, cfg)
+
+		readOnly := cfg.Copy() // the second time it only looks
+		readOnly.RuntimeParams["default_transaction_read_only"] = "on"
+		if err := EnsureState(t.Context(), readOnly, nil); err != nil {
+			t.Error(err)
+		}
+		sameFacts(t, "the second time", made, facts(t, cfg))
+
+		// A role that may see nothing may still ask.
+		exec(t, superuser, `DO $$ BEGIN CREATE ROLE anon NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`)
+		if exists, err := StateExists(t.Context(), connect(t, as(superuser, "anon"))); err != nil || !exists {
+			t.Errorf("after: %v %v", exists, err)
+		}
+	})
+}
+
+func TestEnsureStateAtOnce(t *testing.T) {
+	both(t, func(t *testing.T, cfg, _ *pgx.ConnConfig) {
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				if err := EnsureState(t.Context(), cfg, nil); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := scalar[int](t, cfg, `SELECT count(*) FROM atlasctl.state_version WHERE version_id = 1`); n != 1 {
+			t.Errorf("applied %d times", n)
+		}
+	})
+}
+
+func TestStateOutlivesTheStorageSchema(t *testing.T) {
+	t.Parallel()
+	cfg := plain(t)
+	if err := EnsureState(t.Context(), cfg, nil); err != nil {
+		t.Fatal(err)
+	}
+	before := facts(t, cfg)
+	mustUp(t, cfg)
+	if _, err := Down(t.Context(), cfg, DownOptions{All: true}); err != nil {
+		t.Fatal(err)
+	}
+	sameFacts(t, "up and down", before, facts(t, cfg))
+}
+
+func TestOneOpenConversionPerTable(t *testing.T) {
+	t.Parallel()
+	cfg := plain(t)
+	if err := EnsureState(t.Context(), cfg, nil); err != nil {
+		t.Fatal(err)
+	}
+	begin := func(state string) error {
+		_, err := try(t, cfg, `INSERT INTO atlasctl.conversion (schema_name, table_name, strategy, state, cutoff, manifest)
+			VALUES ('public', 'messages', 'attach', '`+state+`', '2025-01-01', '{}')`)
+		return err
+	}
+	for _, state := range []string{"reverted", "cleaned", "cleaned", "running"} {
+		if err := begin(state); err != nil {
+			t.Errorf("%s: %v", state, err)
+		}
+	}
+	if err := begin("converted"); pg.Code(err) != pg.CodeUniqueViolation {
+		t.Errorf("a second open one: %v", err)
+	}
+}
