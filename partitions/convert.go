@@ -1,0 +1,353 @@
+package partitions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
+)
+
+// Strategy says how rows get into leaves.
+type Strategy string
+
+// Attach makes the table itself the leaf that holds the past.
+const Attach Strategy = "attach"
+
+// PlanResult says what a conversion would do.
+type PlanResult struct {
+	Table    pg.Name      `json:"table"`
+	Strategy Strategy     `json:"strategy"`
+	Steps    []Step       `json:"steps"`
+	Cutoff   string       `json:"cutoff"` // the bound between history and the leaves to come
+	Blockers []pg.Finding `json:"blockers"`
+	Warnings []pg.Finding `json:"warnings"`
+}
+
+// ConvertResult says what a conversion or a reversion did.
+type ConvertResult struct {
+	Table    pg.Name  `json:"table"`
+	Strategy Strategy `json:"strategy"`
+	// State is converted, reverted, blocked, partial (stopped between steps) or
+	// planned (nothing has changed).
+	State                  string       `json:"state"`
+	Steps                  []Step       `json:"steps"`
+	Rows                   int64        `json:"rows"` // estimate
+	Seconds                float64      `json:"seconds"`
+	LongestExclusiveLockMS float64      `json:"longest_exclusive_lock_ms"`
+	LockRetries            int          `json:"lock_retries"`
+	Findings               []pg.Finding `json:"-"` // blockers, then warnings
+}
+
+// The states of a [ConvertResult].
+const (
+	StateConverted = "converted"
+	StateReverted  = "reverted"
+	StateBlocked   = "blocked"
+	StatePartial   = "partial"
+	StatePlanned   = "planned"
+)
+
+// Plan says what [Convert] would do, and changes nothing.
+func Plan(ctx context.Context, db *pg.DB, spec Spec, o Options) (PlanResult, error) {
+	p := PlanResult{Table: spec.Table, Strategy: Attach, Steps: []Step{}}
+	s, err := inspect(ctx, db, spec, o)
+	if err != nil {
+		return p, err
+	}
+	p.Blockers, p.Warnings = s.blockers, s.warnings
+	if len(s.blockers) > 0 {
+		return p, nil
+	}
+	if p.Steps, err = s.steps(ctx, db, spec, o); err != nil {
+		return p, err
+	}
+	if !s.table.Partitioned() {
+		p.Cutoff = s.key.Text(s.cutoff)
+		p.Warnings = append(p.Warnings, pg.Finding{
+			ID: "ATL-PART-026", Severity: pg.Info, Object: spec.Table.String(),
+			Message: fmt.Sprintf("from the check until its leaf is there, a row whose %s is NULL or at or past %s is refused", spec.Key, p.Cutoff),
+		})
+		notices, err := applicationNotices(ctx, db, spec)
+		if err != nil {
+			return p, err
+		}
+		p.Warnings = append(p.Warnings, notices...)
+	}
+	return p, nil
+}
+
+// Convert turns a table into a partitioned one whose past is the old table
+// itself, and makes the leaves to come. It resumes what an earlier run left
+// half done: every step is derived anew from the catalogs after each one.
+//
+// Errors: [pg.ErrNotNow] if another run has the table, or a lock could not be
+// had and nothing has changed; [pg.ErrStopped] if something has. Blockers are
+// no error: the state is blocked and they are in Findings.
+func Convert(ctx context.Context, db *pg.DB, spec Spec, o Options) (ConvertResult, error) {
+	r := ConvertResult{Table: spec.Table, Strategy: Attach, State: StatePlanned, Steps: []Step{}}
+	unlock, err := db.LockTable(ctx, spec.Table)
+	if err != nil {
+		return r, err
+	}
+	defer unlock()
+	return walk(ctx, r, StateConverted, o, func(ctx context.Context) ([]Step, []pg.Finding, int64, error) {
+		s, err := inspect(ctx, db, spec, o)
+		if err != nil {
+			return nil, nil, 0, err
+		}
+		findings := append(slices.Clone(s.blockers), s.warnings...)
+		if len(s.blockers) > 0 {
+			return nil, findings, 0, nil
+		}
+		steps, err := s.steps(ctx, db, spec, o)
+		return steps, findings, int64(max(s.table.Rows, 0)), err
+	})
+}
+
+// maxRounds bounds how often a step that the catalogs don't show as done is
+// tried again.
+const maxRounds = 3
+
+// walk looks, does the first step that is not done, and looks again, until
+// none is left.
+func walk(ctx context.Context, r ConvertResult, goal string, o Options,
+	look func(context.Context) ([]Step, []pg.Finding, int64, error),
+) (ConvertResult, error) {
+	began := time.Now()
+	var held pg.Held
+	changed := false
+	tries := map[string]int{}
+	finish := func(err error) (ConvertResult, error) {
+		r.Seconds = time.Since(began).Seconds()
+		r.LongestExclusiveLockMS = float64(held.Longest.Microseconds()) / 1000
+		r.LockRetries = held.Retries
+		if err != nil && changed {
+			r.State = StatePartial
+			if ctx.Err() == nil {
+				err = pg.Stoppedf("%w", err)
+			}
+			err = pg.WithHint(err, "what is done is kept; run the same command again to go on")
+		}
+		return r, err
+	}
+	for first := true; ; first = false {
+		steps, findings, rows, err := look(ctx)
+		if err != nil {
+			return finish(err)
+		}
+		if first {
+			r.Findings, r.Rows = findings, rows
+		}
+		if worst, _ := pg.Worst(findings); worst == pg.Error {
+			r.Findings = findings
+			if !changed {
+				r.State = StateBlocked
+				return finish(nil)
+			}
+			return finish(errors.New(findings[0].Message))
+		}
+		r.Steps = mergeSteps(r.Steps, steps)
+		next := slices.IndexFunc(steps, func(s Step) bool { return !s.Done })
+		if next < 0 {
+			r.State = goal
+			return finish(nil)
+		}
+		step := steps[next]
+		if tries[step.Name]++; tries[step.Name] > maxRounds {
+			return finish(fmt.Errorf("%s: ran %d times and the catalogs still don't show it as done", step.Name, maxRounds))
+		}
+		event(o, Event{Table: r.Table, Step: step.Name})
+		start := time.Now()
+		h, err := step.run(ctx)
+		held = held.Add(h)
+		if err != nil {
+			return finish(err)
+		}
+		changed = true
+		event(o, Event{Table: r.Table, Step: step.Name, Done: true, Took: time.Since(start)})
+	}
+}
+
+func event(o Options, e Event) {
+	if o.OnEvent != nil {
+		o.OnEvent(e)
+	}
+}
+
+// mergeSteps keeps the SQL of steps as they were first seen: once a step is
+// done, the catalogs no longer say what it took.
+func mergeSteps(seen, now []Step) []Step {
+	if len(seen) == 0 {
+		return now
+	}
+	for i := range now {
+		for _, s := range seen {
+			if s.Name == now[i].Name && len(now[i].SQL) == 0 {
+				now[i].SQL, now[i].Lock = s.SQL, s.Lock
+			}
+		}
+	}
+	return now
+}
+
+// steps is the runbook of a conversion.
+func (s *survey) steps(ctx context.Context, db *pg.DB, spec Spec, o Options) ([]Step, error) {
+	recorded, err := readConversion(ctx, db, spec.Table)
+	if err != nil {
+		return nil, err
+	}
+	if s.table.Partitioned() {
+		return s.laterSteps(ctx, db, spec, o, recorded)
+	}
+	steps := []Step{
+		s.recordStep(db, spec, recorded),
+		s.checkStep(db, spec),
+		s.validateStep(db, spec),
+	}
+	for _, ix := range s.indexes {
+		if s.widened(ix, spec, o) {
+			steps = append(steps, s.indexStep(db, spec, ix))
+		}
+	}
+	steps = append(steps, s.switchStep(db, spec, o))
+	missing := missingRanges(spec, s.key, []Range{{Upper: &s.cutoff}}, s.key.Time(o.Now))
+	premake, err := premakeStep(ctx, db, s.table, spec, s.key, s.leafTemplate(spec), missing)
+	if err != nil {
+		return nil, err
+	}
+	return append(steps, premake, analyzeStep(db, spec, false)), nil
+}
+
+// laterSteps are what is left once the table is partitioned.
+func (s *survey) laterSteps(ctx context.Context, db *pg.DB, spec Spec, o Options, recorded *conversion) ([]Step, error) {
+	t := s.table
+	missing, err := t.missing(ctx, db, spec, o.Now)
+	if err != nil {
+		return nil, err
+	}
+	like, err := readTemplate(ctx, db, t)
+	if err != nil {
+		return nil, err
+	}
+	var analyzed bool
+	err = db.QueryRow(ctx, `SELECT pg_stat_get_last_analyze_time($1) IS NOT NULL`, t.OID).Scan(&analyzed)
+	if err != nil {
+		return nil, fmt.Errorf("look at the statistics of %s: %w", spec.Table, err)
+	}
+	key, err := t.Key(spec.Zone)
+	if err != nil {
+		return nil, err
+	}
+	premake, err := premakeStep(ctx, db, t, spec, key, like, missing)
+	if err != nil {
+		return nil, err
+	}
+	steps := make([]Step, 0, len(stepsBefore)+3)
+	for _, name := range stepsBefore {
+		steps = append(steps, Step{Name: name, SQL: []string{}, Done: true, Reversible: true})
+	}
+	return append(steps, premake, analyzeStep(db, spec, analyzed), finishStep(db, t, recorded)), nil
+}
+
+// stepsBefore are done once the table is partitioned.
+var stepsBefore = []string{"record", "check", "validate", "switch"}
+
+// checkStep adds the constraint that will prove the history's bound. From here
+// on NULL keys and keys at or past C are refused.
+func (s *survey) checkStep(db *pg.DB, spec Spec) Step {
+	table, col := spec.Table.SQL(), pg.Ident(spec.Key)
+	step := Step{Name: "check", Lock: "ACCESS EXCLUSIVE, no scan", Reversible: true, Done: s.check == checkValid || s.check == checkNotValid}
+	var sql []string
+	if s.check == checkStale {
+		sql = append(sql, fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s", table, pg.Ident(checkName)))
+	}
+	sql = append(sql, fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL AND %s < %s) NOT VALID",
+		table, pg.Ident(checkName), col, col, s.key.Typed(s.cutoff)))
+	return lockedStep(db, step, pg.Locked{
+		What:      "add the check to " + spec.Table.String(),
+		Locks:     []string{"LOCK TABLE ONLY " + table + " IN ACCESS EXCLUSIVE MODE"},
+		Relations: []uint32{s.table.OID},
+	}, sql)
+}
+
+// validateStep reads the whole table while everybody works on.
+func (s *survey) validateStep(db *pg.DB, spec Spec) Step {
+	table := spec.Table.SQL()
+	step := Step{Name: "validate", Lock: "SHARE UPDATE EXCLUSIVE", Scans: true, Reversible: true, Done: s.check == checkValid}
+	step = outsideStep(db, step, fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", table, pg.Ident(checkName)))
+	validate := step.run
+	step.run = func(ctx context.Context) (pg.Held, error) {
+		held, err := validate(ctx)
+		if pg.Code(err) != pg.CodeCheckViolation {
+			return held, err
+		}
+		// Don't leave the table refusing rows for a conversion that can't go on.
+		undo := fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s", table, pg.Ident(checkName))
+		dropped, derr := db.RunLocked(ctx, pg.Locked{
+			What:      "drop the check from " + spec.Table.String(),
+			Locks:     []string{"LOCK TABLE ONLY " + table + " IN ACCESS EXCLUSIVE MODE"},
+			Relations: []uint32{s.table.OID}, StatementTimeout: switchTimeout, Body: pg.Fixed(undo),
+		})
+		return held.Add(dropped), errors.Join(pg.WithHint(
+			fmt.Errorf("%s has rows whose %s is NULL or at or past %s; the check was dropped again: %w", spec.Table, spec.Key, s.key.Text(s.cutoff), err),
+			fmt.Sprintf("SELECT * FROM %s WHERE %s IS NULL OR %s >= %s", table, pg.Ident(spec.Key), pg.Ident(spec.Key), s.key.Literal(s.cutoff))), derr)
+	}
+	return step
+}
+
+// widened says whether the partition key is added to a unique index.
+func (s *survey) widened(ix Index, spec Spec, o Options) bool {
+	if !ix.IsUnique || ix.has(spec.Key) || slices.Contains(o.DropUnique, ix.Name) || strings.HasPrefix(ix.Name, ownPrefix) {
+		return false
+	}
+	return ix.ConstraintType == "p" || slices.Contains(o.WidenUnique, ix.Name)
+}
+
+// ownPrefix begins the names of what exists only during a conversion.
+const ownPrefix = "atlasctl_"
+
+// stagingIndex is the name of the index that will back a widened key.
+func stagingIndex(ix Index) string { return LeafName(ownPrefix+ix.Name, "new") }
+
+// indexStep builds the unique index of a widened key.
+func (s *survey) indexStep(db *pg.DB, spec Spec, ix Index) Step {
+	name := stagingIndex(ix)
+	columns := append(slices.Clone(ix.Columns), spec.Key)
+	return concurrentIndexStep(db, s.indexes, spec.Table, "index "+ix.Name, name, columns, ix)
+}
+
+// concurrentIndexStep builds a unique index with ix's properties over columns,
+// after dropping the ruin of an earlier try.
+func concurrentIndexStep(db *pg.DB, existing []Index, table pg.Name, step, name string, columns []string, ix Index) Step {
+	var sql []string
+	done := false
+	for _, e := range existing {
+		if e.Name == name {
+			if done = e.Valid; !done {
+				sql = append(sql, "DROP INDEX CONCURRENTLY "+table.With(name).SQL())
+			}
+		}
+	}
+	create := fmt.Sprintf("CREATE UNIQUE INDEX CONCURRENTLY %s ON %s (%s)", pg.Ident(name), table.SQL(), pg.Idents(columns))
+	include := slices.DeleteFunc(slices.Clone(ix.Include), func(c string) bool { return slices.Contains(columns, c) })
+	if len(include) > 0 {
+		create += " INCLUDE (" + pg.Idents(include) + ")"
+	}
+	if ix.NullsNotDistinct {
+		create += " NULLS NOT DISTINCT"
+	}
+	return outsideStep(db, Step{Name: step, Lock: "SHARE UPDATE EXCLUSIVE", Scans: true, Reversible: true, Done: done}, append(sql, create)...)
+}
+
+// analyzeStep gives the planner its first statistics of the parent, which
+// autovacuum never analyses.
+// https://www.postgresql.org/docs/current/routine-vacuuming.html#VACUUM-FOR-STATISTICS
+func analyzeStep(db *pg.DB, spec Spec, done bool) Step {
+	return outsideStep(db, Step{Name: "analyze", Lock: "SHARE UPDATE EXCLUSIVE", Done: done, Reversible: true}, "ANALYZE "+spec.Table.SQL())
+}
+
+func joinColumns(columns []string) string { return strings.Join(columns, ", ") }

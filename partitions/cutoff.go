@@ -1,0 +1,131 @@
+package partitions
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
+)
+
+//go:embed sql/check.sql
+var checkSQL string
+
+// checkName is the constraint that proves the history leaf's bound. Names that
+// begin with atlasctl_ are left out of manifests.
+const checkName = "atlasctl_history"
+
+// cutoffInCheck finds C in the check's definition as the server prints it.
+var cutoffInCheck = regexp.MustCompile(`< '([^']+)'::`)
+
+// probeTimeout bounds the look at NULL and future keys of a table without an
+// index on the key; VALIDATE finds the same without a bound.
+const probeTimeout = 30 * time.Second
+
+// readCheck takes C from the check of an earlier run, or chooses it: the end
+// of the interval after the current one, later if there are keys beyond that,
+// but not later than the leaves that are wanted ahead.
+func (s *survey) readCheck(ctx context.Context, db *pg.DB, spec Spec, o Options) error {
+	now := s.key.Period(s.key.Time(o.Now), spec.Interval)
+	var definition string
+	var valid bool
+	err := db.QueryRow(ctx, checkSQL, s.table.OID, checkName).Scan(&definition, &valid)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return s.chooseCutoff(ctx, db, spec, now)
+	case err != nil:
+		return fmt.Errorf("look for the check of %s: %w", spec.Table, err)
+	}
+	m := cutoffInCheck.FindStringSubmatch(definition)
+	if m == nil {
+		return fmt.Errorf("constraint %s of %s is not one that atlasctl makes: %s", checkName, spec.Table, definition)
+	}
+	if s.cutoff, err = s.key.ParseText(m[1]); err != nil {
+		return err
+	}
+	switch period := s.key.Period(s.cutoff, spec.Interval); {
+	case s.cutoff.Before(now.End), !period.Start.Equal(s.cutoff):
+		// Left over from a run that is long past, or that wanted another interval.
+		s.check = checkStale
+		return s.chooseCutoff(ctx, db, spec, now)
+	case valid:
+		s.check = checkValid
+	default:
+		s.check = checkNotValid
+	}
+	return nil
+}
+
+func (s *survey) chooseCutoff(ctx context.Context, db *pg.DB, spec Spec, now Period) error {
+	s.cutoff = now.Next().End
+	latest := now
+	for range max(spec.Ahead, 1) {
+		latest = latest.Next()
+	}
+	keys, err := s.probeKeys(ctx, db, spec, latest.End)
+	if err != nil {
+		return err
+	}
+	if keys.latest.After(s.cutoff) || keys.latest.Equal(s.cutoff) {
+		s.cutoff = s.key.Period(keys.latest, spec.Interval).End
+	}
+	return nil
+}
+
+type keyRange struct{ latest time.Time }
+
+// probeKeys looks for NULL keys and for keys at or past limit, which are
+// blockers, and for the latest key before it. Without an index on the key it
+// gives up after a while: the check's validation finds the same.
+func (s *survey) probeKeys(ctx context.Context, db *pg.DB, spec Spec, limit time.Time) (keyRange, error) {
+	var found keyRange
+	var nulls, beyond bool
+	var latest *string
+	col, table := pg.Ident(spec.Key), spec.Table.SQL()
+	sql := fmt.Sprintf(`SELECT EXISTS (SELECT FROM ONLY %[1]s WHERE %[2]s IS NULL),
+		EXISTS (SELECT FROM ONLY %[1]s WHERE %[2]s >= %[3]s),
+		(SELECT %[2]s::text FROM ONLY %[1]s WHERE %[2]s < %[3]s ORDER BY %[2]s DESC LIMIT 1)`,
+		table, col, s.key.Typed(limit))
+	err := db.Read(ctx, probeTimeout, func(ctx context.Context, q pg.Queryer) error {
+		return q.QueryRow(ctx, sql).Scan(&nulls, &beyond, &latest)
+	})
+	if pg.Code(err) == pg.CodeQueryCanceled && ctx.Err() == nil {
+		s.warn("ATL-PART-025", spec.Table.String(), fmt.Sprintf(
+			"whether %s has NULL or far future keys could not be told within %s; the validation will tell", spec.Table, probeTimeout), nil, "")
+		return found, nil
+	}
+	if err != nil {
+		return found, fmt.Errorf("look at the keys of %s: %w", spec.Table, err)
+	}
+	if nulls {
+		s.blockNullKeys(spec)
+	}
+	if beyond {
+		s.blockLateKeys(spec, limit)
+	}
+	if latest != nil {
+		if found.latest, err = s.key.ParseText(*latest); err != nil && *latest != "-infinity" {
+			return found, err
+		}
+	}
+	return found, nil
+}
+
+func (s *survey) blockNullKeys(spec Spec) {
+	s.block("ATL-PART-007", spec.Table.String(),
+		fmt.Sprintf("%s has rows whose %s is NULL; no range holds them", spec.Table, spec.Key), nil,
+		fmt.Sprintf("UPDATE %s SET %s = … WHERE %s IS NULL", spec.Table.SQL(), pg.Ident(spec.Key), pg.Ident(spec.Key)))
+}
+
+func (s *survey) blockLateKeys(spec Spec, limit time.Time) {
+	s.block("ATL-PART-008", spec.Table.String(),
+		fmt.Sprintf("%s has keys at or past %s, beyond the leaves that are wanted ahead", spec.Table, s.key.Text(limit)),
+		map[string]any{"limit": s.key.Text(limit)},
+		fmt.Sprintf("SELECT * FROM %s WHERE %s >= %s; correct or delete these rows, or want more leaves ahead",
+			spec.Table.SQL(), pg.Ident(spec.Key), s.key.Literal(limit)))
+}

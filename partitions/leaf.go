@@ -1,0 +1,170 @@
+package partitions
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
+)
+
+// template is what a new leaf needs beyond what it gets from its parent: the
+// properties that PostgreSQL keeps per partition.
+type template struct {
+	owner           string
+	tablespace      string
+	accessMethod    string
+	options         []string // storage parameters
+	grantees        []string // that default privileges would open it to
+	replicaIdentity string   // pg_class.relreplident
+	// manifest is the parent's: column settings and trigger states are not
+	// inherited.
+	manifest Manifest
+	// identityIndex is the parent's index that is its replica identity.
+	identityIndex *Index
+}
+
+// leafTemplate is the template that the table itself gives, before it is a
+// leaf.
+func (s *survey) leafTemplate(spec Spec) template {
+	t := template{
+		owner: s.table.Owner, tablespace: s.table.Tablespace, accessMethod: s.table.AccessMethod, options: s.table.Options,
+		grantees: s.table.Grantees, replicaIdentity: s.table.ReplicaIdentity, manifest: s.manifest,
+	}
+	t.findIdentity(s.indexes, spec.Key)
+	return t
+}
+
+// readTemplate takes the template from a partitioned table's newest leaf.
+func readTemplate(ctx context.Context, db *pg.DB, parent *Table) (template, error) {
+	m, err := ReadManifest(ctx, db, parent.OID, db.Server.Major())
+	if err != nil {
+		return template{}, err
+	}
+	indexes, err := ReadIndexes(ctx, db, parent.OID)
+	if err != nil {
+		return template{}, err
+	}
+	t := template{owner: parent.Owner, tablespace: parent.Tablespace, grantees: parent.Grantees, replicaIdentity: parent.ReplicaIdentity, manifest: m}
+	if newest := parent.newestLeaf(); newest != nil {
+		like, err := Inspect(ctx, db, newest.Name, nil)
+		if err != nil {
+			return t, err
+		}
+		t.options, t.replicaIdentity, t.accessMethod = like.Options, like.ReplicaIdentity, like.AccessMethod
+		t.tablespace = like.Tablespace
+	}
+	t.findIdentity(indexes, parent.KeyColumns[0])
+	return t, nil
+}
+
+func (t *template) findIdentity(indexes []Index, key string) {
+	for i := range indexes {
+		if indexes[i].ReplicaIdentity {
+			t.identityIndex = &indexes[i]
+			if !indexes[i].has(key) {
+				wider := indexes[i]
+				wider.Columns = append(slices.Clone(wider.Columns), key)
+				t.identityIndex = &wider
+			}
+		}
+	}
+}
+
+// newestLeaf is the ordinary leaf with the highest bounds, or nil.
+func (t *Table) newestLeaf() *Leaf {
+	for i := len(t.Leaves) - 1; i >= 0; i-- {
+		if l := &t.Leaves[i]; !l.Default && l.Kind == kindTable {
+			return l
+		}
+	}
+	return nil
+}
+
+// leafSQL makes a leaf as a table of its own and attaches it: that takes SHARE
+// UPDATE EXCLUSIVE on the parent, where CREATE TABLE … PARTITION OF would take
+// ACCESS EXCLUSIVE. The leaf is empty, so its validation has nothing to scan.
+// https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-DECLARATIVE-MAINTENANCE
+// room is what has to happen to the DEFAULT partition before.
+func leafSQL(parent, leaf pg.Name, key Key, r Range, t template, room []string) []string {
+	var d ddl
+	using := ""
+	if t.accessMethod != "" && t.accessMethod != "heap" {
+		using = " USING " + pg.Ident(t.accessMethod)
+	}
+	with := ""
+	if len(t.options) > 0 {
+		with = " WITH (" + strings.Join(t.options, ", ") + ")"
+	}
+	d.add("CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING CONSTRAINTS INCLUDING STATISTICS)%s%s%s",
+		leaf.SQL(), parent.SQL(), using, with, tablespaceClause(t.tablespace))
+	d.all(closeTable("TABLE "+leaf.SQL(), t.grantees))
+	d.add("ALTER TABLE %s OWNER TO %s", leaf.SQL(), pg.Ident(t.owner))
+	d.add("ALTER TABLE %s ENABLE ROW LEVEL SECURITY", leaf.SQL())
+	for _, s := range t.manifest.Of(kindColumnSetting) {
+		d.add("ALTER TABLE %s %s", leaf.SQL(), s.Definition)
+	}
+	d.all(t.replicaIdentitySQL(leaf))
+	d.all(room)
+	d.add("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)", parent.SQL(), leaf.SQL(), r.lowerSQL(key), r.upperSQL(key))
+	d.all(leafTriggerStates(t.manifest, leaf))
+	return d
+}
+
+// replicaIdentitySQL gives a leaf the replica identity of its siblings, which
+// is not inherited. An index for it is made before attaching, which adopts it.
+func (t template) replicaIdentitySQL(leaf pg.Name) []string {
+	var d ddl
+	switch ix := t.identityIndex; {
+	case t.replicaIdentity == "f":
+		d.add("ALTER TABLE %s REPLICA IDENTITY FULL", leaf.SQL())
+	case t.replicaIdentity == "n":
+		d.add("ALTER TABLE %s REPLICA IDENTITY NOTHING", leaf.SQL())
+	case t.replicaIdentity == "i" && ix != nil:
+		name := LeafName(leaf.Table, "replica_identity")
+		if ix.ConstraintName != "" {
+			d.add("ALTER TABLE %s ADD CONSTRAINT %s %s (%s)%s", leaf.SQL(), pg.Ident(name), constraintWords(*ix), pg.Idents(ix.Columns), deferrableClause(*ix))
+		} else {
+			d.add("CREATE UNIQUE INDEX %s ON %s (%s)", pg.Ident(name), leaf.SQL(), pg.Idents(ix.Columns))
+		}
+		d.add("ALTER TABLE %s REPLICA IDENTITY USING INDEX %s", leaf.SQL(), pg.Ident(name))
+	}
+	return d
+}
+
+// leafTriggerStates enables or disables a leaf's clones of the parent's row
+// triggers as the parent's are: attaching clones them enabled before
+// PostgreSQL 15.
+func leafTriggerStates(m Manifest, leaf pg.Name) []string {
+	var sql []string
+	for _, st := range m.Of(kindTriggerState) {
+		if tr, ok := m.Find(kindTrigger, st.Name); ok && rowTrigger(tr) {
+			sql = append(sql, fmt.Sprintf("ALTER TABLE %s %s TRIGGER %s", leaf.SQL(), st.Definition, pg.Ident(st.Name)))
+		}
+	}
+	return sql
+}
+
+// rowTrigger says whether a trigger fires for each row, so that partitions get
+// a clone of it.
+func rowTrigger(tr Object) bool { return strings.Contains(tr.Definition, " FOR EACH ROW ") }
+
+// closeTable takes back what default privileges opened; object is TABLE or
+// SEQUENCE and a quoted name.
+func closeTable(object string, grantees []string) []string {
+	roles := []string{"PUBLIC"}
+	for _, g := range grantees {
+		if g != "" {
+			roles = append(roles, pg.Ident(g))
+		}
+	}
+	return []string{fmt.Sprintf("REVOKE ALL ON %s FROM %s", object, strings.Join(roles, ", "))}
+}
+
+func tablespaceClause(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " TABLESPACE " + pg.Ident(name)
+}

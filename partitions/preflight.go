@@ -1,0 +1,313 @@
+package partitions
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
+)
+
+var (
+	//go:embed sql/key_column.sql
+	keyColumnSQL string
+	//go:embed sql/inbound.sql
+	inboundSQL string
+)
+
+// Options are the choices of a conversion.
+type Options struct {
+	// Now is the instant that the run counts as now.
+	Now time.Time
+	// WidenUnique names unique keys without the partition key to which it is
+	// added, DropUnique those that the table loses.
+	WidenUnique []string
+	DropUnique  []string
+	// OnEvent is told of each step as it begins and ends; nil for nobody.
+	OnEvent func(Event)
+}
+
+// survey is what the catalogs say of a table that is to be converted.
+type survey struct {
+	table    *Table
+	manifest Manifest
+	indexes  []Index
+	key      Key
+	// keyNotNull says whether the key column is already NOT NULL.
+	keyNotNull bool
+	// cutoff is C: history ends there. From an existing check, if there is one.
+	cutoff time.Time
+	check  checkState
+	refs   []string // locks on the tables that the foreign keys reference
+
+	blockers []pg.Finding
+	warnings []pg.Finding
+}
+
+// checkState is how far the check that proves the history's bound is.
+type checkState int
+
+const (
+	checkAbsent checkState = iota
+	checkStale             // its bound has come too near: to be dropped
+	checkNotValid
+	checkValid
+)
+
+// keyColumn is a column that is to be the key.
+type keyColumn struct {
+	Type      string
+	NotNull   bool
+	Generated bool
+	Indexed   bool
+}
+
+// inspect reads everything that decides how, and whether, a table can be
+// converted. What stands in the way is in blockers, not in the error.
+func inspect(ctx context.Context, db *pg.DB, spec Spec, o Options) (*survey, error) {
+	s := &survey{}
+	if db.Server.InRecovery {
+		s.block("ATL-PART-005", spec.Table.String(), "the server is a read-only replica", nil, "connect to the primary")
+		return s, nil
+	}
+	var err error
+	s.table, err = Inspect(ctx, db, spec.Table, spec.Zone)
+	if errors.Is(err, ErrNoTable) {
+		s.block("ATL-PART-001", spec.Table.String(), "table "+spec.Table.String()+" does not exist", nil,
+			"check the name; quote it as in SQL if it has capitals: '\"Name\"'")
+		return s, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.kindBlockers(spec); len(s.blockers) > 0 || s.table.Partitioned() {
+		return s, nil
+	}
+	if s.manifest, err = ReadManifest(ctx, db, s.table.OID, db.Server.Major()); err != nil {
+		return nil, err
+	}
+	if s.indexes, err = ReadIndexes(ctx, db, s.table.OID); err != nil {
+		return nil, err
+	}
+	if err := s.readKey(ctx, db, spec); err != nil || len(s.blockers) > 0 {
+		return s, err
+	}
+	if err := s.readCheck(ctx, db, spec, o); err != nil {
+		return nil, err
+	}
+	s.refs = s.manifest.Of(kindForeignKey).Locks()
+	s.objectBlockers(spec, o)
+	if err := s.inboundBlockers(ctx, db, spec); err != nil {
+		return nil, err
+	}
+	if err := s.nameBlockers(ctx, db, spec); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *survey) block(id, object, message string, evidence map[string]any, fix string) {
+	s.blockers = append(s.blockers, pg.Finding{ID: id, Severity: pg.Error, Object: object, Message: message, Evidence: evidence, Fix: fix})
+}
+
+func (s *survey) warn(id, object, message string, evidence map[string]any, fix string) {
+	s.warnings = append(s.warnings, pg.Finding{ID: id, Severity: pg.Warn, Object: object, Message: message, Evidence: evidence, Fix: fix})
+}
+
+// kindNames are what pg_class.relkind stands for, where it isn't a table.
+var kindNames = map[string]string{
+	"v": "a view", "m": "a materialized view", "f": "a foreign table", "S": "a sequence",
+	"i": "an index", "I": "an index", "c": "a composite type",
+}
+
+// kindBlockers are those that the table's own entry shows.
+func (s *survey) kindBlockers(spec Spec) {
+	t, object := s.table, spec.Table.String()
+	if name, ok := kindNames[t.Kind]; ok {
+		s.block("ATL-PART-002", object, object+" is "+name+", only an ordinary table can be converted",
+			map[string]any{"relkind": t.Kind}, "name the table that holds the rows")
+		return
+	}
+	if !t.OwnerIsUs {
+		s.block("ATL-PART-004", object, fmt.Sprintf("%s belongs to %s, and only its owner can convert it", object, t.Owner),
+			map[string]any{"owner": t.Owner}, fmt.Sprintf("connect as %s or as a member of it", pg.Ident(t.Owner)))
+	}
+	if t.Partitioned() && !ours(t, spec) {
+		s.block("ATL-PART-003", object, object+" is already partitioned",
+			map[string]any{"strategy": t.Strategy, "key": t.KeyColumns, "partitions": len(t.Leaves)},
+			"atlasctl partition premake "+object+" keeps its future partitions coming")
+	}
+	if t.IsLeaf {
+		s.block("ATL-PART-003", object, object+" is a partition of another table", nil, "name the partitioned table")
+	}
+	if t.Inherits {
+		s.block("ATL-PART-002", object, object+" takes part in inheritance, which a partitioned table can't", nil,
+			"ALTER TABLE … NO INHERIT …")
+	}
+	if t.Typed {
+		s.block("ATL-PART-002", object, object+" is a typed table", nil, "ALTER TABLE "+spec.Table.SQL()+" NOT OF")
+	}
+	switch t.Persistence {
+	case "t":
+		s.block("ATL-PART-002", object, object+" is a temporary table", nil, "")
+	case "u":
+		s.block("ATL-PART-002", object, object+" is unlogged, and a partitioned table can't be",
+			nil, "ALTER TABLE "+spec.Table.SQL()+" SET LOGGED (rewrites it)")
+	}
+}
+
+// ours says whether a partitioned table is what a conversion makes: the
+// catalogs tell it by its history leaf.
+func ours(t *Table, spec Spec) bool {
+	h := t.HistoryLeaf()
+	return h != nil && h.Name == spec.History()
+}
+
+// readKey finds the key's column and says what is wrong with it.
+func (s *survey) readKey(ctx context.Context, db *pg.DB, spec Spec) error {
+	object := spec.Table.String()
+	rows, err := db.Query(ctx, keyColumnSQL, s.table.OID, spec.Key)
+	if err != nil {
+		return fmt.Errorf("read the key of %s: %w", object, err)
+	}
+	col, err := pgx.CollectOneRow(rows, pgx.RowToStructByName[keyColumn])
+	if errors.Is(err, pgx.ErrNoRows) {
+		s.block("ATL-PART-006", object, fmt.Sprintf("%s has no column %q to be the partition key", object, spec.Key), nil,
+			"name the column with --key")
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the key of %s: %w", object, err)
+	}
+	kt, ok := keyTypes[col.Type]
+	switch {
+	case !ok:
+		s.block("ATL-PART-006", object, fmt.Sprintf("column %s is of type %s; a partition key must have a time in it", spec.Key, col.Type),
+			map[string]any{"type": col.Type}, "name a column of type timestamptz, timestamp, date or uuid (version 7 or ULID) with --key")
+	case col.Generated:
+		s.block("ATL-PART-006", object, fmt.Sprintf("column %s is generated, which a partition key can't be", spec.Key), nil,
+			"name another column with --key")
+	}
+	s.key = Key{Column: spec.Key, Type: kt, Zone: spec.Zone}
+	s.keyNotNull = col.NotNull
+	return nil
+}
+
+// objectBlockers are what the manifest and the unique keys show.
+func (s *survey) objectBlockers(spec Spec, o Options) {
+	object := spec.Table.String()
+	for _, ob := range s.manifest {
+		if ob.Problem == "" {
+			continue
+		}
+		s.block("ATL-PART-012", object, fmt.Sprintf("%s %s %s", ob.Kind, ob.Name, ob.Problem),
+			map[string]any{"kind": ob.Kind, "name": ob.Name}, problemFix(spec, ob))
+	}
+	for _, ix := range s.indexes {
+		if !ix.IsUnique && ix.ConstraintType != "x" || ix.has(spec.Key) && ix.ConstraintType != "x" {
+			continue
+		}
+		switch {
+		case ix.ConstraintType == "p":
+			s.warnWidened(spec, ix)
+		case slices.Contains(o.DropUnique, ix.Name):
+			s.warn("ATL-PART-021", object, fmt.Sprintf("unique key %s is dropped from the table; only the history leaf keeps it", ix.Name), nil, "")
+		case ix.ConstraintType == "x":
+			s.block("ATL-PART-011", object, fmt.Sprintf("exclusion constraint %s can't span partitions", ix.Name), nil,
+				"--drop-unique "+ix.Name+" gives it up")
+		case slices.Contains(o.WidenUnique, ix.Name) && widenable(ix):
+			s.warnWidened(spec, ix)
+		default:
+			s.block("ATL-PART-010", object,
+				fmt.Sprintf("unique key %s does not include the partition key %s, so no partitioned table can enforce it", ix.Name, spec.Key),
+				map[string]any{"columns": ix.Columns},
+				fmt.Sprintf("--widen-unique %s adds %s to it, --drop-unique %s gives it up", ix.Name, spec.Key, ix.Name))
+		}
+	}
+	if !s.keyNotNull {
+		s.warn("ATL-PART-024", object, fmt.Sprintf("column %s becomes NOT NULL: an INSERT that leaves it NULL will fail", spec.Key), nil, "")
+	}
+	for _, tr := range s.manifest.Of(kindTrigger) {
+		if rowTrigger(tr) {
+			s.warn("ATL-PART-022", object,
+				fmt.Sprintf("row trigger %s will see the leaf's name in TG_TABLE_NAME and TG_RELID, not the table's", tr.Name), nil, "")
+		}
+	}
+}
+
+// widenable says whether the partition key can be put behind the index's
+// columns: an index over expressions or with a predicate is the user's to make.
+func widenable(ix Index) bool { return !ix.Partial && !slices.Contains(ix.Columns, "") }
+
+func (s *survey) warnWidened(spec Spec, ix Index) {
+	kind := "unique key"
+	if ix.ConstraintType == "p" {
+		kind = "primary key"
+	}
+	s.warn("ATL-PART-020", spec.Table.String(), fmt.Sprintf(
+		"%s %s becomes (%s, %s): the old columns alone are no longer unique in the server's eyes, "+
+			"ON CONFLICT (%s) no longer matches, and no foreign key can reference them",
+		kind, ix.Name, joinColumns(ix.Columns), spec.Key, joinColumns(ix.Columns)),
+		map[string]any{"columns": ix.Columns, "added": spec.Key}, "use ON CONFLICT ("+joinColumns(ix.Columns)+", "+spec.Key+")")
+}
+
+// problemFix says what to do about an object that can't be moved.
+func problemFix(spec Spec, ob Object) string {
+	switch ob.Kind {
+	case kindForeignKey:
+		return fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", spec.Table.SQL(), pg.Ident(ob.Name))
+	case kindIndex:
+		return fmt.Sprintf("REINDEX INDEX CONCURRENTLY %s, or DROP INDEX CONCURRENTLY it", spec.Table.With(ob.Name).SQL())
+	case kindCheck:
+		return fmt.Sprintf("make %s anew without NO INHERIT", pg.Ident(ob.Name))
+	case "publication":
+		return fmt.Sprintf("ALTER PUBLICATION %s SET (publish_via_partition_root = true)", pg.Ident(ob.Name))
+	default:
+		return "drop it before the conversion and make it again afterwards"
+	}
+}
+
+// inboundBlockers are the foreign keys that lose their target.
+func (s *survey) inboundBlockers(ctx context.Context, db *pg.DB, spec Spec) error {
+	rows, err := db.Query(ctx, inboundSQL, s.table.OID)
+	if err != nil {
+		return fmt.Errorf("look for foreign keys to %s: %w", spec.Table, err)
+	}
+	type inbound struct{ Name, Child, Definition string }
+	keys, err := pgx.CollectRows(rows, pgx.RowToStructByName[inbound])
+	if err != nil {
+		return fmt.Errorf("look for foreign keys to %s: %w", spec.Table, err)
+	}
+	for _, k := range keys {
+		s.block("ATL-PART-009", spec.Table.String(),
+			fmt.Sprintf("foreign key %s of %s references the table; once the primary key holds the partition key it has no target", k.Name, k.Child),
+			map[string]any{"child": k.Child, "definition": k.Definition},
+			fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s", k.Child, pg.Ident(k.Name)))
+	}
+	return nil
+}
+
+// nameBlockers are other relations that bear a name that the conversion needs.
+func (s *survey) nameBlockers(ctx context.Context, db *pg.DB, spec Spec) error {
+	h := spec.History()
+	var taken, schemaExists bool
+	err := db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = $1 AND c.relname = $2), EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)`, h.Schema, h.Table).Scan(&taken, &schemaExists)
+	if err != nil {
+		return fmt.Errorf("look for %s: %w", h, err)
+	}
+	if !schemaExists {
+		s.block("ATL-PART-013", spec.Table.String(), fmt.Sprintf("schema %s for the leaves does not exist", h.Schema), nil,
+			"CREATE SCHEMA "+pg.Ident(h.Schema))
+	}
+	if taken {
+		s.block("ATL-PART-013", spec.Table.String(), fmt.Sprintf("the name %s, which the history leaf needs, is taken", h), nil,
+			fmt.Sprintf("rename or drop %s", h))
+	}
+	return nil
+}

@@ -1,0 +1,294 @@
+package partitions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
+)
+
+// maxMovedRows is how many rows of leaves other than the history a reversion
+// moves back under its lock.
+const maxMovedRows = 10_000
+
+// Revert makes a converted table a plain one again: the history leaf takes its
+// name back, with what is attached to the partitioned table now and the keys
+// that it had before; rows of other leaves move into it. Errors and state as
+// [Convert].
+func Revert(ctx context.Context, db *pg.DB, spec Spec, o Options) (ConvertResult, error) {
+	r := ConvertResult{Table: spec.Table, Strategy: Attach, State: StatePlanned, Steps: []Step{}}
+	unlock, err := db.LockTable(ctx, spec.Table)
+	if err != nil {
+		return r, err
+	}
+	defer unlock()
+	begun := false
+	return walk(ctx, r, StateReverted, o, func(ctx context.Context) ([]Step, []pg.Finding, int64, error) {
+		v, err := inspectConverted(ctx, db, spec)
+		if err != nil {
+			return nil, nil, 0, err
+		}
+		if begun && v.table.Kind == kindTable && !v.recorded {
+			return nil, nil, 0, nil // there
+		}
+		begun = true
+		if len(v.blockers) > 0 {
+			return nil, v.blockers, 0, nil
+		}
+		return v.steps(db, spec), nil, v.rows, nil
+	})
+}
+
+// PlanRevert says what [Revert] would do.
+func PlanRevert(ctx context.Context, db *pg.DB, spec Spec) (ConvertResult, error) {
+	r := ConvertResult{Table: spec.Table, Strategy: Attach, State: StatePlanned, Steps: []Step{}}
+	v, err := inspectConverted(ctx, db, spec)
+	if err != nil {
+		return r, err
+	}
+	if r.Findings = v.blockers; len(v.blockers) > 0 {
+		r.State = StateBlocked
+		return r, nil
+	}
+	r.Steps, r.Rows = v.steps(db, spec), v.rows
+	return r, nil
+}
+
+// converted is what the catalogs say of a table that is to be reverted.
+type converted struct {
+	table     *Table
+	history   *Leaf
+	manifest  Manifest // of the partitioned table
+	indexes   []Index  // of the partitioned table
+	leafIndex []Index  // of the history leaf
+	before    Manifest // recorded at the conversion; nil if nothing was
+	leafStats []string // extended statistics of the history leaf, unqualified
+	oldKeys   []oldKey
+	others    []pg.Name // leaves with rows beside the history
+	rows      int64
+	plain     bool // already reverted but not yet recorded so
+	recorded  bool
+	blockers  []pg.Finding
+}
+
+// oldKey is a unique key as it was before the partition key was added.
+type oldKey struct {
+	Index           // of the partitioned table, with the columns that it had before
+	widened string  // the leaf's index that stands in its place
+	exists  []Index // of the history leaf
+}
+
+func (v *converted) block(id string, spec Spec, message, fix string) {
+	v.blockers = append(v.blockers, pg.Finding{ID: id, Severity: pg.Error, Object: spec.Table.String(), Message: message, Fix: fix})
+}
+
+func inspectConverted(ctx context.Context, db *pg.DB, spec Spec) (*converted, error) {
+	v := &converted{}
+	recorded, err := readConversion(ctx, db, spec.Table)
+	if err != nil {
+		return nil, err
+	}
+	v.recorded = recorded != nil
+	if recorded != nil {
+		v.before = recorded.Manifest
+	}
+	v.table, err = Inspect(ctx, db, spec.Table, spec.Zone)
+	if errors.Is(err, ErrNoTable) {
+		v.block("ATL-PART-001", spec, "table "+spec.Table.String()+" does not exist", "")
+		return v, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if v.table.Kind == kindTable && recorded != nil {
+		return v, v.inspectUnswitched(ctx, db, spec)
+	}
+	if !v.table.Partitioned() {
+		v.block("ATL-PART-030", spec, spec.Table.String()+" is not partitioned", "")
+		return v, nil
+	}
+	v.history = v.table.HistoryLeaf()
+	if v.history == nil || v.history.Name != spec.History() {
+		v.block("ATL-PART-032", spec, fmt.Sprintf("%s has no history leaf %s, which is the old table", spec.Table, spec.History()),
+			"a table whose history was archived can't be reverted")
+		return v, nil
+	}
+	if !v.table.OwnerIsUs {
+		v.block("ATL-PART-004", spec, fmt.Sprintf("%s belongs to %s", spec.Table, v.table.Owner), "connect as its owner")
+		return v, nil
+	}
+	return v, v.readAttached(ctx, db, spec)
+}
+
+// inspectUnswitched is for a conversion that was begun and never switched:
+// there is only the check to take off, and an index.
+func (v *converted) inspectUnswitched(ctx context.Context, db *pg.DB, spec Spec) (err error) {
+	v.plain = true
+	if v.leafIndex, err = ReadIndexes(ctx, db, v.table.OID); err != nil {
+		return err
+	}
+	var definition string
+	var valid bool
+	err = db.QueryRow(ctx, checkSQL, v.table.OID, checkName).Scan(&definition, &valid)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("look for the check of %s: %w", spec.Table, err)
+	}
+	if err == nil {
+		v.before = nil
+		v.others = []pg.Name{spec.Table}
+	}
+	return nil
+}
+
+func (v *converted) readAttached(ctx context.Context, db *pg.DB, spec Spec) (err error) {
+	if v.manifest, err = ReadManifest(ctx, db, v.table.OID, db.Server.Major()); err != nil {
+		return err
+	}
+	for _, ob := range v.manifest {
+		if ob.Problem != "" {
+			v.block("ATL-PART-012", spec, fmt.Sprintf("%s %s %s", ob.Kind, ob.Name, ob.Problem), problemFix(spec, ob))
+		}
+	}
+	if v.indexes, err = ReadIndexes(ctx, db, v.table.OID); err != nil {
+		return err
+	}
+	if v.leafIndex, err = ReadIndexes(ctx, db, v.history.OID); err != nil {
+		return err
+	}
+	rows, err := db.Query(ctx, `SELECT stxname::text FROM pg_statistic_ext WHERE stxrelid = $1`, v.history.OID)
+	if err != nil {
+		return fmt.Errorf("read the statistics of %s: %w", v.history.Name, err)
+	}
+	if v.leafStats, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		return fmt.Errorf("read the statistics of %s: %w", v.history.Name, err)
+	}
+	v.findOldKeys()
+	return v.countOthers(ctx, db, spec)
+}
+
+// findOldKeys finds the keys to which the partition key was added. What was
+// recorded says it; without a record a primary key that ends in the partition
+// key is taken for one.
+func (v *converted) findOldKeys() {
+	key := v.table.KeyColumns[0]
+	for _, ix := range v.indexes {
+		if !ix.IsUnique || len(ix.Columns) < 2 || ix.Columns[len(ix.Columns)-1] != key {
+			continue
+		}
+		was := ix
+		was.Columns = ix.Columns[:len(ix.Columns)-1]
+		if v.before != nil {
+			narrow := func(o Object) bool { return sameKey(o, was) }
+			if !slices.ContainsFunc(v.before.Of(kindPrimaryKey, kindUnique, kindIndex), narrow) {
+				continue
+			}
+		} else if ix.ConstraintType != "p" {
+			continue
+		}
+		old := oldKey{Index: was, exists: v.leafIndex}
+		for _, l := range v.leafIndex {
+			if l.Parent == ix.Name {
+				old.widened = l.Name
+			}
+		}
+		v.oldKeys = append(v.oldKeys, old)
+	}
+}
+
+// sameKey says whether a recorded constraint or index has the name of a key
+// and was over its columns alone.
+func sameKey(o Object, ix Index) bool {
+	if o.Name != ix.Name && o.Name != ix.ConstraintName {
+		return false
+	}
+	return strings.Contains(unquoted(o.Definition), "("+unquoted(joinColumns(ix.Columns))+")")
+}
+
+// unquoted is a definition without quotes, to compare where only the server
+// knows which names need them.
+func unquoted(definition string) string { return strings.ReplaceAll(definition, `"`, "") }
+
+// countOthers finds the leaves beside the history that have rows.
+func (v *converted) countOthers(ctx context.Context, db *pg.DB, spec Spec) error {
+	v.rows = int64(max(v.history.Rows, 0))
+	var moved int64
+	for _, l := range v.table.Leaves {
+		if l.OID == v.history.OID {
+			continue
+		}
+		if l.Kind != kindTable {
+			v.block("ATL-PART-033", spec, fmt.Sprintf("leaf %s is not an ordinary table", l.Name), "detach it")
+			continue
+		}
+		var n int64
+		sql := fmt.Sprintf("SELECT count(*) FROM (SELECT FROM ONLY %s LIMIT %d) x", l.Name.SQL(), maxMovedRows+1)
+		if err := db.QueryRow(ctx, sql).Scan(&n); err != nil {
+			return fmt.Errorf("count the rows of %s: %w", l.Name, err)
+		}
+		if moved += n; n > 0 {
+			v.others = append(v.others, l.Name)
+		}
+	}
+	if moved > maxMovedRows {
+		v.block("ATL-PART-034", spec, fmt.Sprintf(
+			"leaves beside the history hold more than %d rows; moving them back would take long under an exclusive lock", maxMovedRows),
+			"keep the table partitioned; its history reaches back as one leaf")
+	}
+	return nil
+}
+
+// steps is the runbook of a reversion.
+func (v *converted) steps(db *pg.DB, spec Spec) []Step {
+	if v.plain {
+		return v.unswitchedSteps(db, spec)
+	}
+	var steps []Step
+	for _, k := range v.oldKeys {
+		steps = append(steps, concurrentIndexStep(db, k.exists, v.history.Name, "index "+k.Name, stagingIndex(k.Index), k.Columns, k.Index))
+	}
+	return append(steps, v.switchBackStep(db, spec))
+}
+
+// unswitchedSteps take back a conversion that was begun and never switched,
+// and close the record of one that was reverted.
+func (v *converted) unswitchedSteps(db *pg.DB, spec Spec) []Step {
+	var steps []Step
+	if len(v.others) > 0 {
+		steps = append(steps, lockedStep(db, Step{Name: "drop the check", Lock: "ACCESS EXCLUSIVE, no scan", Reversible: true}, pg.Locked{
+			What:      "drop the check from " + spec.Table.String(),
+			Locks:     []string{"LOCK TABLE ONLY " + spec.Table.SQL() + " IN ACCESS EXCLUSIVE MODE"},
+			Relations: []uint32{v.table.OID},
+		}, []string{fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s", spec.Table.SQL(), pg.Ident(checkName))}))
+	}
+	for _, ix := range v.leafIndex {
+		if strings.HasPrefix(ix.Name, ownPrefix) {
+			steps = append(steps, outsideStep(db, Step{Name: "drop " + ix.Name, Lock: "SHARE UPDATE EXCLUSIVE", Reversible: true},
+				"DROP INDEX CONCURRENTLY "+spec.Table.With(ix.Name).SQL()))
+		}
+	}
+	return append(steps, Step{
+		Name: "record", Lock: "none on the table", SQL: []string{}, Done: !v.recorded,
+		run: func(ctx context.Context) (pg.Held, error) { return pg.Held{}, markReverted(ctx, db, spec.Table) },
+	})
+}
+
+// switchBackStep gives the history leaf the table's name back.
+func (v *converted) switchBackStep(db *pg.DB, spec Spec) Step {
+	sql := v.switchBackSQL(spec)
+	s := survey{table: v.table, manifest: v.manifest}
+	return lockedStep(db, Step{Name: "switch back", Lock: "ACCESS EXCLUSIVE, no scan of the history"}, pg.Locked{
+		What:      "switch " + spec.Table.String() + " back",
+		Locks:     switchLocks(v.manifest, spec.Table),
+		Relations: []uint32{v.table.OID, v.history.OID},
+		Body:      s.unchanged(db, sql),
+		Committed: func(ctx context.Context, q pg.Queryer) (bool, error) {
+			t, err := Inspect(ctx, q, spec.Table, spec.Zone)
+			return err == nil && t.OID == v.history.OID, err
+		},
+	}, sql)
+}

@@ -1,0 +1,272 @@
+package partitions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
+)
+
+// errDrift is what a switch returns when the table has changed between the
+// plan and the lock; the walk looks again.
+var errDrift = errors.New("something attached to the table has changed meanwhile")
+
+// switchStep makes the partitioned table under the old name, with everything
+// that was attached, and attaches the old table to it. Definitions were read
+// while the table still had its name and are replayed as they were: by then
+// the name is the new table's.
+func (s *survey) switchStep(db *pg.DB, spec Spec, o Options) Step {
+	sql := s.switchSQL(spec, o)
+	step := Step{Name: "switch", Lock: "ACCESS EXCLUSIVE, no scan", Reversible: true}
+	return lockedStep(db, step, pg.Locked{
+		What:      "switch " + spec.Table.String(),
+		Locks:     switchLocks(s.manifest, spec.Table),
+		Relations: []uint32{s.table.OID},
+		Body:      s.unchanged(db, sql),
+		Committed: func(ctx context.Context, q pg.Queryer) (bool, error) {
+			t, err := Inspect(ctx, q, spec.Table, spec.Zone)
+			return err == nil && t.Partitioned() && ours(t, spec), err
+		},
+	}, sql)
+}
+
+// switchLocks are the locks of a switch, in one fixed order: first what others
+// wait for least, the table itself last. A view is locked by an ALTER that
+// changes nothing, since LOCK TABLE would go on to the tables under it.
+func switchLocks(m Manifest, table pg.Name) []string {
+	locks := m.Of("view").Locks()
+	locks = append(locks, m.Of("policy of another table", "rule of another table").Locks()...)
+	locks = append(locks, m.Of(kindForeignKey).Locks()...)
+	return append(locks, "LOCK TABLE "+table.SQL()+" IN ACCESS EXCLUSIVE MODE")
+}
+
+// unchanged is a body that returns sql if, under the lock, the table still is
+// what sql was made for.
+func (s *survey) unchanged(db *pg.DB, sql []string) func(context.Context, pg.Queryer) ([]string, error) {
+	return func(ctx context.Context, q pg.Queryer) ([]string, error) {
+		now, err := ReadManifest(ctx, q, s.table.OID, db.Server.Major())
+		if err != nil {
+			return nil, err
+		}
+		if !now.Equal(s.manifest) {
+			return nil, errDrift
+		}
+		return sql, nil
+	}
+}
+
+// ddl collects statements.
+type ddl []string
+
+func (d *ddl) add(format string, args ...any) { *d = append(*d, fmt.Sprintf(format, args...)) }
+
+func (d *ddl) all(sql []string) { *d = append(*d, sql...) }
+
+// switchSQL is the body of the switch, in the order in which it must happen.
+func (s *survey) switchSQL(spec Spec, o Options) []string {
+	var d ddl
+	s.retire(&d, spec, o)
+	s.build(&d, spec, o)
+	s.attach(&d, spec, o)
+	return d
+}
+
+// retire makes the old table what a leaf has to be, and frees its names.
+func (s *survey) retire(d *ddl, spec Spec, o Options) {
+	table := spec.Table.SQL()
+	if !s.keyNotNull { // proven by the check, so nothing is scanned
+		d.add("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", table, pg.Ident(spec.Key))
+	}
+	for _, ix := range s.indexes {
+		s.retireIndex(d, spec, o, ix)
+	}
+	for _, st := range s.manifest.Of(kindStatistics) {
+		d.add("ALTER STATISTICS %s RENAME TO %s", st.Name, pg.Ident(LeafName(st.Undo, historySuffix)))
+	}
+	d.all(s.manifest.Of(kindTrigger, "rule", "policy", "publication", kindGrant).Undo())
+	for _, id := range s.manifest.Of(kindIdentity) {
+		d.add("ALTER SEQUENCE %s RENAME TO %s", id.Undo, pg.Ident(retiredSequence(spec, id)))
+	}
+	d.add("ALTER TABLE %s RENAME TO %s", table, pg.Ident(spec.History().Table))
+}
+
+// retireIndex gives an index the name of a leaf's, or puts the wider one in
+// its place.
+func (s *survey) retireIndex(d *ddl, spec Spec, o Options, ix Index) {
+	table, name := spec.Table.SQL(), historyIndex(spec, ix.Name)
+	switch {
+	case strings.HasPrefix(ix.Name, ownPrefix):
+	case s.widened(ix, spec, o) && ix.ConstraintName != "":
+		d.add("ALTER TABLE %s DROP CONSTRAINT %s", table, pg.Ident(ix.ConstraintName))
+		d.add("ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s%s", table, pg.Ident(name),
+			constraintWords(ix), pg.Ident(stagingIndex(ix)), deferrableClause(ix))
+	case s.widened(ix, spec, o):
+		d.add("DROP INDEX %s", spec.Table.With(ix.Name).SQL())
+		d.add("ALTER INDEX %s RENAME TO %s", spec.Table.With(stagingIndex(ix)).SQL(), pg.Ident(name))
+	case ix.ConstraintName != "":
+		d.add("ALTER TABLE %s RENAME CONSTRAINT %s TO %s", table, pg.Ident(ix.ConstraintName), pg.Ident(name))
+	default:
+		d.add("ALTER INDEX %s RENAME TO %s", spec.Table.With(ix.Name).SQL(), pg.Ident(name))
+	}
+	if ix.ReplicaIdentity && s.widened(ix, spec, o) {
+		d.add("ALTER TABLE %s REPLICA IDENTITY USING INDEX %s", table, pg.Ident(name))
+	}
+}
+
+// historyIndex is the name that an index of the table gets on the history
+// leaf: messages_pkey becomes messages_history_pkey.
+func historyIndex(spec Spec, index string) string {
+	history := spec.History().Table
+	if rest, ok := strings.CutPrefix(index, spec.Table.Table+"_"); ok && len(history)+1+len(rest) <= pg.MaxNameBytes {
+		return history + "_" + rest
+	}
+	return LeafName(index, historySuffix)
+}
+
+func constraintWords(ix Index) string {
+	if ix.ConstraintType == "p" {
+		return "PRIMARY KEY"
+	}
+	return "UNIQUE"
+}
+
+func deferrableClause(ix Index) string {
+	switch {
+	case ix.Deferred:
+		return " DEFERRABLE INITIALLY DEFERRED"
+	case ix.Deferrable:
+		return " DEFERRABLE"
+	default:
+		return ""
+	}
+}
+
+func retiredSequence(spec Spec, id Object) string {
+	return LeafName(ownPrefix+spec.Table.Table+"_"+id.Name, "seq")
+}
+
+// build makes the partitioned table under the old name.
+func (s *survey) build(d *ddl, spec Spec, o Options) {
+	table, old := spec.Table.SQL(), spec.Table.With(spec.History().Table).SQL()
+	m := s.manifest
+	d.add("CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION) PARTITION BY RANGE (%s)%s",
+		table, old, pg.Ident(spec.Key), tablespaceClause(s.table.Tablespace))
+	d.all(closeTable("TABLE "+table, s.table.Grantees))
+	d.all(m.Of(kindOwner, kindSerial, kindColumnSetting).Statements())
+	for _, id := range m.Of(kindIdentity) {
+		d.all(moveIdentity(spec, id, old, s.table.Grantees))
+	}
+	d.all(m.Of(kindCheck).Statements())
+	for _, ix := range s.indexes {
+		if s.widened(ix, spec, o) {
+			d.add("%s", widenedKey(spec, ix))
+		} else if ix.ConstraintType != "" && !slices.Contains(o.DropUnique, ix.Name) {
+			ob, _ := m.Find(constraintKinds[ix.ConstraintType], ix.ConstraintName)
+			d.add("%s", ob.Statement)
+		}
+	}
+	for _, ob := range m.Of(kindIndex) {
+		if !s.notOnParent(ob.Name, spec, o) {
+			d.add("%s", ob.Statement)
+		}
+	}
+	d.all(m.Of(kindStatistics, "row security", "policy", "rule", kindForeignKey, kindTrigger).Statements())
+	for _, ri := range m.Of(kindReplicaIdent) {
+		d.add("%s", ri.Statement)
+	}
+}
+
+// constraintKinds maps pg_constraint.contype to the manifest's kinds.
+var constraintKinds = map[string]string{"p": kindPrimaryKey, "u": kindUnique, "x": kindExclusion}
+
+// notOnParent says whether a plain index is made otherwise, or not at all.
+func (s *survey) notOnParent(name string, spec Spec, o Options) bool {
+	i := slices.IndexFunc(s.indexes, func(ix Index) bool { return ix.Name == name })
+	return i >= 0 && (s.widened(s.indexes[i], spec, o) || slices.Contains(o.DropUnique, name))
+}
+
+// moveIdentity makes the identity on the new table, with a sequence of the old
+// one's name and position; a leaf can't keep its own (PostgreSQL 17).
+func moveIdentity(spec Spec, id Object, old string, grantees []string) []string {
+	var d ddl
+	d.add("%s", id.Statement)
+	d.all(closeTable("SEQUENCE "+id.Undo, grantees))
+	d.add("SELECT pg_catalog.setval(%s::pg_catalog.regclass, last_value, is_called) FROM %s",
+		pg.Literal(id.Undo), spec.Table.With(retiredSequence(spec, id)).SQL())
+	d.add("ALTER TABLE %s ALTER COLUMN %s DROP IDENTITY", old, pg.Ident(id.Name))
+	return d
+}
+
+// widenedKey is a unique key with the partition key behind its columns.
+func widenedKey(spec Spec, ix Index) string {
+	columns := pg.Idents(append(slices.Clone(ix.Columns), spec.Key))
+	include := ""
+	if rest := slices.DeleteFunc(slices.Clone(ix.Include), func(c string) bool { return c == spec.Key }); len(rest) > 0 {
+		include = " INCLUDE (" + pg.Idents(rest) + ")"
+	}
+	nulls := ""
+	if ix.NullsNotDistinct {
+		nulls = " NULLS NOT DISTINCT"
+	}
+	if ix.ConstraintName == "" {
+		return fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s (%s)%s%s", pg.Ident(ix.Name), spec.Table.SQL(), columns, include, nulls)
+	}
+	return fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s %s%s (%s)%s%s", spec.Table.SQL(), pg.Ident(ix.ConstraintName),
+		constraintWords(ix), nulls, columns, include, deferrableClause(ix))
+}
+
+// attach hangs the old table under the new one and opens what was open.
+func (s *survey) attach(d *ddl, spec Spec, o Options) {
+	table, history := spec.Table.SQL(), spec.Table.With(spec.History().Table)
+	m := s.manifest
+	d.add("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (MINVALUE) TO (%s)", table, history.SQL(), s.key.Literal(s.cutoff))
+	d.add("ALTER TABLE %s DROP CONSTRAINT %s", history.SQL(), pg.Ident(checkName)) // the bound says the same now
+	d.add("ALTER TABLE %s ENABLE ROW LEVEL SECURITY", history.SQL())
+	if s.table.ForceRowSecurity {
+		d.add("ALTER TABLE %s NO FORCE ROW LEVEL SECURITY", history.SQL())
+	}
+	d.all(m.Of(kindTriggerState).Statements())
+	d.all(leafTriggerStates(m, history))
+	d.all(m.Of(kindGrant, "rule state", "view", "function", "policy of another table", "rule of another table", "publication").Statements())
+	for _, c := range m.Of("comment", "security label") {
+		if name, ok := commentedIndex(c); !ok || !slices.Contains(o.DropUnique, name) {
+			d.add("%s", c.Statement)
+		}
+	}
+	d.add("%s", s.assertion(spec.Table, history))
+	if target := spec.History(); target.Schema != spec.Table.Schema {
+		d.add("ALTER TABLE %s SET SCHEMA %s", history.SQL(), pg.Ident(target.Schema))
+	}
+}
+
+// commentedIndex returns the constraint or index that a comment is about.
+func commentedIndex(c Object) (string, bool) {
+	name, ok := strings.CutPrefix(c.Name, "INDEX ")
+	if rest, isConstraint := strings.CutPrefix(c.Name, "CONSTRAINT "); isConstraint {
+		if at := strings.LastIndex(rest, " ON "); at > 0 {
+			name, ok = rest[:at], true
+		}
+	}
+	n, err := pg.ParseName(name)
+	return n.Table, ok && err == nil
+}
+
+// assertion makes the transaction fail if attaching did not find each of the
+// parent's indexes on the old table: it would have built it under the lock.
+func (s *survey) assertion(table, history pg.Name) string {
+	kept := 0
+	for _, ix := range s.indexes {
+		if !strings.HasPrefix(ix.Name, ownPrefix) {
+			kept++
+		}
+	}
+	return fmt.Sprintf(`DO $atlasctl$ BEGIN
+  IF EXISTS (SELECT FROM pg_catalog.pg_index WHERE indrelid = %s::pg_catalog.regclass AND NOT indisvalid)
+     OR (SELECT count(*) FROM pg_catalog.pg_index WHERE indrelid = %s::pg_catalog.regclass) <> %d THEN
+    RAISE EXCEPTION 'an index of the table does not match the partitioned one';
+  END IF;
+END $atlasctl$`, pg.Literal(table.SQL()), pg.Literal(history.SQL()), kept)
+}

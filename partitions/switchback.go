@@ -1,0 +1,135 @@
+package partitions
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
+)
+
+// retiredName is what the partitioned table is called between giving its name
+// away and being dropped, within one transaction.
+func retiredName(table pg.Name) pg.Name {
+	return table.With(LeafName(ownPrefix+table.Table, "retired"))
+}
+
+// switchBackSQL is the body of the way back, in the order in which it must
+// happen.
+func (v *converted) switchBackSQL(spec Spec) []string {
+	var d ddl
+	v.collect(&d, spec)
+	v.rename(&d, spec)
+	v.rebuild(&d, spec)
+	return d
+}
+
+// collect puts all rows into the history leaf.
+func (v *converted) collect(d *ddl, spec Spec) {
+	history := v.history.Name.SQL()
+	d.add("ALTER TABLE %s DETACH PARTITION %s", spec.Table.SQL(), history)
+	columns := v.manifest.writableColumns()
+	for _, leaf := range v.others {
+		d.add("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM ONLY %s", history, columns, columns, leaf.SQL())
+	}
+}
+
+// rename lets the history leaf have the table's name, re-points what follows
+// the OID, and drops the empty shell with the leaves whose rows were moved.
+func (v *converted) rename(d *ddl, spec Spec) {
+	table, retired := spec.Table, retiredName(spec.Table)
+	m := v.manifest
+	for _, id := range m.Of(kindIdentity) {
+		d.add("ALTER SEQUENCE %s RENAME TO %s", id.Undo, pg.Ident(retiredSequence(spec, id)))
+	}
+	d.add("ALTER TABLE %s RENAME TO %s", table.SQL(), pg.Ident(retired.Table))
+	if v.history.Name.Schema != table.Schema {
+		d.add("ALTER TABLE %s SET SCHEMA %s", v.history.Name.SQL(), pg.Ident(table.Schema))
+	}
+	d.add("ALTER TABLE %s RENAME TO %s", table.With(v.history.Name.Table).SQL(), pg.Ident(table.Table))
+	d.all(m.Of(kindSerial).Statements())
+	d.all(m.Of("view", "function", "policy of another table", "rule of another table").Statements())
+	for _, id := range m.Of(kindIdentity) {
+		// Up to PostgreSQL 16 the leaf has no identity; from 17 on it lost it
+		// when it was detached.
+		d.add("%s", id.Statement)
+		d.all(closeTable("SEQUENCE "+id.Undo, v.table.Grantees))
+		d.add("SELECT pg_catalog.setval(%s::pg_catalog.regclass, last_value, is_called) FROM %s",
+			pg.Literal(id.Undo), table.With(retiredSequence(spec, id)).SQL())
+	}
+	d.add("DROP TABLE %s", retired.SQL())
+}
+
+// rebuild gives the plain table its keys, names and privileges.
+func (v *converted) rebuild(d *ddl, spec Spec) {
+	table := spec.Table.SQL()
+	for _, k := range v.oldKeys {
+		v.narrow(d, spec, k)
+	}
+	for _, l := range v.leafIndex {
+		v.renameBack(d, spec, l)
+	}
+	if v.wasNullable(spec.Key) {
+		d.add("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", table, pg.Ident(spec.Key))
+	}
+	m := v.manifest
+	for _, st := range m.Of(kindStatistics) {
+		if old := LeafName(st.Undo, historySuffix); slices.Contains(v.leafStats, old) {
+			d.add("ALTER STATISTICS %s RENAME TO %s", spec.Table.With(old).SQL(), pg.Ident(st.Undo))
+		} else {
+			d.add("%s", st.Statement)
+		}
+	}
+	if _, on := m.Find("row security", "ENABLE"); !on {
+		d.add("ALTER TABLE %s DISABLE ROW LEVEL SECURITY", table)
+	}
+	d.all(m.Of(kindColumnSetting, "row security", "policy", "rule", "rule state", kindTrigger, kindTriggerState,
+		kindGrant, kindReplicaIdent, "publication", "comment", "security label").Statements())
+}
+
+// narrow puts the key back that there was before the partition key was added.
+func (v *converted) narrow(d *ddl, spec Spec, k oldKey) {
+	table := spec.Table.SQL()
+	staging := stagingIndex(k.Index)
+	if k.ConstraintName == "" {
+		d.add("DROP INDEX %s", spec.Table.With(k.widened).SQL())
+		d.add("ALTER INDEX %s RENAME TO %s", spec.Table.With(staging).SQL(), pg.Ident(k.Name))
+		return
+	}
+	d.add("ALTER TABLE %s DROP CONSTRAINT %s", table, pg.Ident(k.widened))
+	d.add("ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s%s", table, pg.Ident(k.ConstraintName),
+		constraintWords(k.Index), pg.Ident(staging), deferrableClause(k.Index))
+}
+
+// renameBack gives a leaf's index the name of the partitioned index that it
+// belonged to.
+func (v *converted) renameBack(d *ddl, spec Spec, l Index) {
+	narrowed := slices.ContainsFunc(v.oldKeys, func(k oldKey) bool { return k.widened == l.Name })
+	name := l.Parent
+	if name == "" {
+		name = v.droppedUnique(spec, l)
+	}
+	switch {
+	case narrowed || name == "" || strings.HasPrefix(l.Name, ownPrefix):
+	case l.ConstraintName != "":
+		d.add("ALTER TABLE %s RENAME CONSTRAINT %s TO %s", spec.Table.SQL(), pg.Ident(l.ConstraintName), pg.Ident(name))
+	default:
+		d.add("ALTER INDEX %s RENAME TO %s", spec.Table.With(l.Name).SQL(), pg.Ident(name))
+	}
+}
+
+// droppedUnique is the former name of an index that only the history leaf
+// kept; "" for one that is not from before the conversion.
+func (v *converted) droppedUnique(spec Spec, l Index) string {
+	for _, o := range v.before.Of(kindUnique, kindExclusion, kindIndex) {
+		if historyIndex(spec, o.Name) == l.Name {
+			return o.Name
+		}
+	}
+	return ""
+}
+
+// wasNullable says whether the key column was nullable before.
+func (v *converted) wasNullable(key string) bool {
+	col, ok := v.before.Find(kindColumn, key)
+	return ok && !strings.Contains(col.Definition, " NOT NULL")
+}
