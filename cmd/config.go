@@ -1,0 +1,147 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
+	"github.com/atlasctl/atlasctl/partitions"
+)
+
+// Config is the configuration file.
+type Config struct {
+	DatabaseURL string        `yaml:"database_url"`
+	Tables      []TableConfig `yaml:"tables"`
+}
+
+// TableConfig is what is wanted of a table.
+type TableConfig struct {
+	Table           string `yaml:"table"`
+	Key             string `yaml:"key"`
+	Interval        string `yaml:"interval"`
+	TimeZone        string `yaml:"time_zone"`
+	Ahead           int    `yaml:"ahead"`
+	ArchiveAfter    string `yaml:"archive_after"`
+	PartitionSchema string `yaml:"partition_schema"`
+
+	name pg.Name
+}
+
+// Defaults of a table that doesn't say otherwise.
+const (
+	defaultAhead        = 3
+	defaultArchiveAfter = "1y"
+)
+
+// builtinTables are what atlasctl works on without a configuration.
+func builtinTables() []TableConfig {
+	return []TableConfig{
+		{Table: "public.messages", Key: "created_at", Interval: "month", TimeZone: "UTC", Ahead: 3, ArchiveAfter: "1y"},
+		{Table: "public.usage_logs", Key: "timestamp", Interval: "week", TimeZone: "UTC", Ahead: 8, ArchiveAfter: "1y"},
+	}
+}
+
+// loadConfig reads the configuration: the named file, else atlasctl.yaml here,
+// else in the user's configuration directory, else what is built in.
+func loadConfig(path string) (Config, error) {
+	candidates := []string{path}
+	if path == "" {
+		candidates = []string{"atlasctl.yaml"}
+		if dir, err := os.UserConfigDir(); err == nil {
+			candidates = append(candidates, filepath.Join(dir, "atlasctl", "atlasctl.yaml"))
+		}
+	}
+	for _, file := range candidates {
+		data, err := os.ReadFile(file) //nolint:gosec // the user names the file
+		if errors.Is(err, fs.ErrNotExist) && path == "" {
+			continue
+		}
+		if err != nil {
+			return Config{}, pg.Usagef("configuration: %w", err)
+		}
+		return parseConfig(file, data)
+	}
+	c := Config{Tables: builtinTables()}
+	return c, c.check("built-in configuration")
+}
+
+func parseConfig(file string, data []byte) (Config, error) {
+	var c Config
+	if err := yaml.UnmarshalWithOptions(data, &c, yaml.DisallowUnknownField()); err != nil && len(strings.TrimSpace(string(data))) > 0 {
+		return c, pg.Usagef("configuration %s: %s", file, strings.TrimSpace(yaml.FormatError(err, false, false)))
+	}
+	if c.Tables == nil {
+		c.Tables = builtinTables()
+	}
+	return c, c.check("configuration " + file)
+}
+
+// check fills in defaults and finds what is wrong.
+func (c *Config) check(where string) error {
+	seen := map[pg.Name]bool{}
+	for i := range c.Tables {
+		t := &c.Tables[i]
+		name, err := pg.ParseName(t.Table)
+		if err != nil {
+			return pg.Usagef("%s: tables[%d]: %w", where, i, err)
+		}
+		if name.Schema == "" {
+			name.Schema = "public"
+		}
+		if seen[name] {
+			return pg.Usagef("%s: %s is configured twice", where, name)
+		}
+		seen[name] = true
+		t.name = name
+		if t.Key == "" {
+			return pg.Usagef("%s: %s: key is missing", where, name)
+		}
+		if t.Ahead < 0 {
+			return pg.Usagef("%s: %s: ahead must not be negative", where, name)
+		}
+		if t.Ahead == 0 {
+			t.Ahead = defaultAhead
+		}
+		if t.ArchiveAfter == "" {
+			t.ArchiveAfter = defaultArchiveAfter
+		}
+		if _, err := t.spec(); err != nil {
+			return pg.Usagef("%s: %s: %w", where, name, err)
+		}
+	}
+	return nil
+}
+
+// spec is what the partitions package wants to know.
+func (t TableConfig) spec() (partitions.Spec, error) {
+	spec := partitions.Spec{Table: t.name, Key: t.Key, Ahead: t.Ahead, LeafSchema: t.PartitionSchema}
+	var err error
+	if spec.Interval, err = partitions.ParseInterval(t.Interval); err != nil {
+		return spec, err
+	}
+	zone := t.TimeZone
+	if zone == "" {
+		zone = "UTC"
+	}
+	if spec.Zone, err = time.LoadLocation(zone); err != nil || zone == "Local" {
+		return spec, fmt.Errorf("time_zone %q is not a zone of the time zone database", t.TimeZone)
+	}
+	return spec, nil
+}
+
+// find returns the configuration of a table.
+func (c Config) find(name pg.Name) (TableConfig, bool) {
+	for _, t := range c.Tables {
+		if t.name == name {
+			return t, true
+		}
+	}
+	return TableConfig{}, false
+}

@@ -1,0 +1,300 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
+	"github.com/atlasctl/atlasctl/partitions"
+)
+
+func newPartition(a *app) *cobra.Command {
+	return group("partition", "Turn live tables into range partitions and keep them so",
+		newPartitionPlan(a), newPartitionConvert(a), newPartitionPremake(a),
+		newPartitionStatus(a), newPartitionVerify(a), newPartitionRevert(a))
+}
+
+// convertFlags are the choices of a conversion.
+type convertFlags struct {
+	tableFlags
+
+	strategy string
+	widen    []string
+	drop     []string
+}
+
+func (f *convertFlags) add(cmd *cobra.Command) {
+	f.tableFlags.add(cmd)
+	f.addAhead(cmd)
+	cmd.Flags().StringVar(&f.strategy, "strategy", string(partitions.Attach), "attach: the table itself becomes the leaf of the past")
+	cmd.Flags().StringSliceVar(&f.widen, "widen-unique", nil, "unique `key` without the partition key to which it is added")
+	cmd.Flags().StringSliceVar(&f.drop, "drop-unique", nil, "unique `key` without the partition key that the table loses")
+}
+
+func (f *convertFlags) options(ctx context.Context, a *app, db *pg.DB) (partitions.Options, error) {
+	if f.strategy != string(partitions.Attach) {
+		return partitions.Options{}, pg.Usagef("--strategy %q: want attach", f.strategy)
+	}
+	now, err := a.now(ctx, db)
+	return partitions.Options{Now: now, WidenUnique: f.widen, DropUnique: f.drop}, err
+}
+
+func newPartitionPlan(a *app) *cobra.Command {
+	var f convertFlags
+	var fail failOn
+	cmd := &cobra.Command{
+		Use:   "plan TABLE...",
+		Short: "Say what convert would do: steps, SQL, locks, blockers, what the application will notice",
+		Example: `  atlasctl partition plan messages
+  atlasctl partition plan audit.events --key at --interval day -o json`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := fail.check(); err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			db, err := a.open(ctx, "partition plan")
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			o, err := f.options(ctx, a, db)
+			if err != nil {
+				return err
+			}
+			tables, err := a.tables(ctx, db, args, f.tableFlags)
+			if err != nil {
+				return err
+			}
+			r := result[partitions.PlanResult]{command: "partition plan", server: &db.Server}
+			for _, t := range tables {
+				p, err := partitions.Plan(ctx, db, t.Spec, o)
+				if err != nil {
+					return err
+				}
+				r.rows = append(r.rows, p)
+				r.findings = append(append(r.findings, p.Blockers...), p.Warnings...)
+			}
+			r.columns = planColumns()
+			r.after = func(w io.Writer) { printPlans(w, r.rows, a.flags.output == outputWide) }
+			if err := emit(a, r); err != nil {
+				return err
+			}
+			return fail.verdict(r.findings)
+		},
+	}
+	f.add(cmd)
+	fail.add(cmd)
+	return cmd
+}
+
+func planColumns() []column[partitions.PlanResult] {
+	return []column[partitions.PlanResult]{
+		{head: "TABLE", cell: func(p partitions.PlanResult) string { return p.Table.String() }},
+		{head: "STRATEGY", cell: func(p partitions.PlanResult) string { return string(p.Strategy) }},
+		{head: "CUT-OFF", cell: func(p partitions.PlanResult) string { return p.Cutoff }},
+		{head: "STEPS TO DO", right: true, cell: func(p partitions.PlanResult) string { return strconv.Itoa(countUndone(p.Steps)) }},
+		{head: "BLOCKERS", right: true, cell: func(p partitions.PlanResult) string { return strconv.Itoa(len(p.Blockers)) }},
+		{head: "WARNINGS", right: true, cell: func(p partitions.PlanResult) string { return strconv.Itoa(len(p.Warnings)) }},
+	}
+}
+
+func countUndone(steps []partitions.Step) int {
+	n := 0
+	for _, s := range steps {
+		if !s.Done {
+			n++
+		}
+	}
+	return n
+}
+
+// printPlans prints the steps of each plan, with their SQL if wanted.
+func printPlans(w io.Writer, plans []partitions.PlanResult, withSQL bool) {
+	for _, p := range plans {
+		if len(p.Steps) == 0 {
+			continue
+		}
+		_, _ = fmt.Fprintf(w, "\n%s\n", p.Table)
+		printSteps(w, p.Steps, withSQL)
+	}
+}
+
+func printSteps(w io.Writer, steps []partitions.Step, withSQL bool) {
+	for i, s := range steps {
+		mark := " "
+		if s.Done {
+			mark = "✓"
+		}
+		note := s.Lock
+		if s.Scans {
+			note += ", reads the whole table"
+		}
+		_, _ = fmt.Fprintf(w, "  %s %d. %-22s %s\n", mark, i+1, s.Name, note)
+		if withSQL {
+			for _, q := range s.SQL {
+				_, _ = fmt.Fprintf(w, "         %s;\n", strings.ReplaceAll(q, "\n", "\n         "))
+			}
+		}
+	}
+}
+
+func newPartitionConvert(a *app) *cobra.Command {
+	var f convertFlags
+	cmd := &cobra.Command{
+		Use:   "convert [TABLE...]",
+		Short: "Turn tables into partitioned ones, online and without copying a row",
+		Long: `Convert turns a live table into a range-partitioned one: the table itself
+becomes the partition that holds the past, under a new parent of its old name,
+and the future partitions are made. Readers and writers go on; what locks them
+out is bounded and reported. It can be interrupted anywhere and run again.`,
+		Example: `  atlasctl partition convert messages --dry-run
+  atlasctl partition convert messages usage_logs`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			db, err := a.openWriter(ctx, "partition convert")
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			o, err := f.options(ctx, a, db)
+			if err != nil {
+				return err
+			}
+			tables, err := a.tables(ctx, db, args, f.tableFlags)
+			if err != nil {
+				return err
+			}
+			return a.convertTables(ctx, db, "partition convert", tables, func(ctx context.Context, t wanted) (partitions.ConvertResult, error) {
+				if a.flags.dryRun {
+					return planned(partitions.Plan(ctx, db, t.Spec, o))
+				}
+				return a.withProgress(func(p *progress) (partitions.ConvertResult, error) {
+					o.OnEvent = p.event
+					return partitions.Convert(ctx, db, t.Spec, o)
+				})
+			})
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func (a *app) withProgress(work func(*progress) (partitions.ConvertResult, error)) (partitions.ConvertResult, error) {
+	p := newProgress(a)
+	defer p.end()
+	return work(p)
+}
+
+// planned is a plan as the result of a dry run.
+func planned(p partitions.PlanResult, err error) (partitions.ConvertResult, error) {
+	r := partitions.ConvertResult{
+		Table: p.Table, Strategy: p.Strategy, State: partitions.StatePlanned, Steps: p.Steps,
+		Findings: append(p.Blockers, p.Warnings...),
+	}
+	if len(p.Blockers) > 0 {
+		r.State = partitions.StateBlocked
+	}
+	return r, err
+}
+
+// convertTables works on one table after the other, and shows what was done
+// also when one fails. A dry run prints SQL alone.
+func (a *app) convertTables(ctx context.Context, db *pg.DB, command string, tables []wanted,
+	work func(context.Context, wanted) (partitions.ConvertResult, error),
+) error {
+	r := result[partitions.ConvertResult]{command: command, server: &db.Server, columns: convertColumns()}
+	var failed error
+	for _, t := range tables {
+		c, err := work(ctx, t)
+		r.rows = append(r.rows, c)
+		r.findings = append(r.findings, c.Findings...)
+		if err != nil {
+			failed = err
+			break
+		}
+	}
+	if a.flags.dryRun && a.flags.output != outputJSON {
+		for _, c := range r.rows {
+			if _, err := fmt.Fprint(a.out, a.script(db, c.Steps)); err != nil {
+				return err
+			}
+		}
+		a.printFindings(a.err, r.findings)
+	} else if err := emit(a, r); err != nil {
+		return err
+	}
+	if failed != nil {
+		return failed
+	}
+	for _, c := range r.rows {
+		if c.State == partitions.StateBlocked {
+			return errFindings
+		}
+	}
+	return nil
+}
+
+// script is the SQL of steps with what psql needs before it.
+func (a *app) script(db *pg.DB, steps []partitions.Step) string {
+	sql := partitions.Script(steps)
+	if sql == "" {
+		return ""
+	}
+	return fmt.Sprintf("\\set ON_ERROR_STOP on\nSET statement_timeout = 0;\nSET search_path = pg_catalog;\nSET TimeZone = 'UTC'; -- for %s\n\n%s", db.Server.Database, sql)
+}
+
+func convertColumns() []column[partitions.ConvertResult] {
+	type row = partitions.ConvertResult
+	return []column[row]{
+		{head: "TABLE", cell: func(r row) string { return r.Table.String() }},
+		{head: "STRATEGY", cell: func(r row) string { return string(r.Strategy) }},
+		{head: "STATE", cell: func(r row) string { return r.State }},
+		{head: "ROWS (EST.)", right: true, cell: func(r row) string { return humanCount(r.Rows) }},
+		{head: "TIME", right: true, cell: func(r row) string {
+			return time.Duration(r.Seconds * float64(time.Second)).Round(10 * time.Millisecond).String()
+		}},
+		{head: "LONGEST EXCLUSIVE LOCK", right: true, cell: func(r row) string { return fmt.Sprintf("%.1f ms", r.LongestExclusiveLockMS) }},
+		{head: "LOCK RETRIES", right: true, cell: func(r row) string { return strconv.Itoa(r.LockRetries) }},
+	}
+}
+
+func newPartitionRevert(a *app) *cobra.Command {
+	var f tableFlags
+	cmd := &cobra.Command{
+		Use:   "revert TABLE",
+		Short: "Make a converted table a plain one again, until cleanup",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			db, err := a.openWriter(ctx, "partition revert")
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			now, err := a.now(ctx, db)
+			if err != nil {
+				return err
+			}
+			tables, err := a.tables(ctx, db, args, f)
+			if err != nil {
+				return err
+			}
+			return a.convertTables(ctx, db, "partition revert", tables, func(ctx context.Context, t wanted) (partitions.ConvertResult, error) {
+				if a.flags.dryRun {
+					return partitions.PlanRevert(ctx, db, t.Spec)
+				}
+				return a.withProgress(func(p *progress) (partitions.ConvertResult, error) {
+					return partitions.Revert(ctx, db, t.Spec, partitions.Options{Now: now, OnEvent: p.event})
+				})
+			})
+		},
+	}
+	f.add(cmd)
+	return cmd
+}

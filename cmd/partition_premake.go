@@ -1,0 +1,73 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/atlasctl/atlasctl/partitions"
+)
+
+func newPartitionPremake(a *app) *cobra.Command {
+	var f tableFlags
+	cmd := &cobra.Command{
+		Use:     "premake [TABLE...]",
+		Short:   "Make the partitions that the coming intervals will need, and fill gaps",
+		Example: `  atlasctl partition premake messages --ahead 6`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			db, err := a.openWriter(ctx, "partition premake")
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			now, err := a.now(ctx, db)
+			if err != nil {
+				return err
+			}
+			tables, err := a.tables(ctx, db, args, f)
+			if err != nil {
+				return err
+			}
+			p := newProgress(a)
+			defer p.end()
+			r := result[partitions.PremakeRow]{command: "partition premake", server: &db.Server, columns: premakeColumns()}
+			var failed error
+			var steps []partitions.Step
+			for _, t := range tables {
+				made, err := partitions.Premake(ctx, db, t.Spec, partitions.Options{Now: now, OnEvent: p.event}, a.flags.dryRun)
+				r.rows = append(r.rows, made.Rows...)
+				r.findings = append(r.findings, made.Findings...)
+				steps = append(steps, made.Steps...)
+				failed = errors.Join(failed, err)
+			}
+			if a.flags.dryRun && a.flags.output != outputJSON {
+				if _, err := fmt.Fprint(a.out, a.script(db, steps)); err != nil {
+					return err
+				}
+				a.printFindings(a.err, r.findings)
+			} else if err := emit(a, r); err != nil {
+				return err
+			}
+			if failed != nil {
+				return failed
+			}
+			return failOn{"error"}.verdict(r.findings)
+		},
+	}
+	f.add(cmd)
+	f.addAhead(cmd)
+	return cmd
+}
+
+func premakeColumns() []column[partitions.PremakeRow] {
+	type row = partitions.PremakeRow
+	return []column[row]{
+		{head: "TABLE", cell: func(r row) string { return r.Table.String() }},
+		{head: "PARTITION", cell: func(r row) string { return r.Partition.String() }},
+		{head: "FROM", cell: func(r row) string { return bound(r.Lower, "the beginning") }},
+		{head: "TO", cell: func(r row) string { return bound(r.Upper, "the end") }},
+		{head: "ACTION", cell: func(r row) string { return r.Action }},
+	}
+}
