@@ -233,11 +233,6 @@ func (s *survey) laterSteps(ctx context.Context, db *pg.DB, spec Spec, o Options
 	if err != nil {
 		return nil, err
 	}
-	var analyzed bool
-	err = db.QueryRow(ctx, `SELECT pg_stat_get_last_analyze_time($1) IS NOT NULL`, t.OID).Scan(&analyzed)
-	if err != nil {
-		return nil, fmt.Errorf("look at the statistics of %s: %w", spec.Table, err)
-	}
 	key, err := t.Key(spec.Zone)
 	if err != nil {
 		return nil, err
@@ -250,7 +245,7 @@ func (s *survey) laterSteps(ctx context.Context, db *pg.DB, spec Spec, o Options
 	for _, name := range stepsBefore {
 		steps = append(steps, Step{Name: name, SQL: []string{}, Done: true, Reversible: true})
 	}
-	return append(steps, premake, analyzeStep(db, spec, analyzed), finishStep(db, t, recorded)), nil
+	return append(steps, premake, analyzeStep(db, spec, t.Rows >= 0), finishStep(db, t, recorded)), nil
 }
 
 // stepsBefore are done once the table is partitioned.
