@@ -1,0 +1,15 @@
+//go:build unix
+
+package pgserver
+
+import (
+	"os"
+	"syscall"
+)
+
+// tryLock takes an exclusive lock that ends with the process, without waiting.
+func tryLock(f *os.File) error {
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+}
+
+func lockBusy(err error) bool { return err == syscall.EWOULDBLOCK }
