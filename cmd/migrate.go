@@ -37,7 +37,9 @@ func newMigrateUp(a *app) *cobra.Command {
 			o := migrations.Options{Limits: a.limits(), Log: a.log, Adopt: adopt}
 			return a.migrate(cmd.Context(), "migrate up",
 				func(ctx context.Context, db *pg.DB) (string, error) { return migrations.UpScript(ctx, db.Config(), o) },
-				func(ctx context.Context, db *pg.DB) ([]migrations.Applied, error) { return migrations.Up(ctx, db.Config(), o) })
+				func(ctx context.Context, db *pg.DB) ([]migrations.Applied, error) {
+					return migrations.Up(ctx, db.Config(), o)
+				})
 		},
 	}
 	cmd.Flags().BoolVar(&adopt, "adopt", false, "take tables that exist already as they are, if their columns match")
@@ -51,7 +53,9 @@ func newMigrateDown(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Limits, o.Log = a.limits(), a.log
 			return a.migrate(cmd.Context(), "migrate down",
-				func(ctx context.Context, db *pg.DB) (string, error) { return migrations.DownScript(ctx, db.Config(), o) },
+				func(ctx context.Context, db *pg.DB) (string, error) {
+					return migrations.DownScript(ctx, db.Config(), o)
+				},
 				func(ctx context.Context, db *pg.DB) ([]migrations.Applied, error) {
 					if err := a.confirmLoss(ctx, db); err != nil {
 						return nil, err

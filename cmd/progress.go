@@ -63,4 +63,3 @@ func (p *progress) end() {
 	p.mu.Unlock()
 	p.wait.Wait()
 }
-

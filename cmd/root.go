@@ -76,7 +76,7 @@ future partitions coming, moves old rows out, and reports sizes and query plans.
 	if err := f.MarkHidden("now"); err != nil {
 		panic(err) // the flag was defined a line above
 	}
-	root.AddCommand(newPartition(a), newMigrate(a), newReport(a), newVersion(a), newExitCodes())
+	root.AddCommand(newPartition(a), newArchive(a), newMigrate(a), newReport(a), newMaintain(a), newDemo(a), newVersion(a), newExitCodes())
 	wrapArgs(root)
 	return root
 }

@@ -48,7 +48,7 @@ func (r runner) run(ctx context.Context, p plan) ([]Applied, error) {
 			return done, stopped(done, len(p.steps), withPrivilegeHint(fmt.Errorf("%s: %w", s.File, err)))
 		}
 		a := Applied{s.Version, s.Name, s.Action, time.Since(start)}
-		r.log.InfoContext(ctx, "migration "+string(a.Action), "set", p.set.dir, "version", a.Version, "name", a.Name)
+		r.log.DebugContext(ctx, "migration "+string(a.Action), "set", p.set.dir, "version", a.Version, "name", a.Name)
 		done = append(done, a)
 	}
 	if p.drop {

@@ -1,0 +1,274 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/atlasctl/atlasctl/archive"
+	"github.com/atlasctl/atlasctl/ops/pg"
+	"github.com/atlasctl/atlasctl/partitions"
+)
+
+func newArchive(a *app) *cobra.Command {
+	return group("archive", "Move old rows out of live tables",
+		newArchivePlan(a), newArchiveRun(a), newArchiveList(a))
+}
+
+// archiveFlags say what is old and where it goes.
+type archiveFlags struct {
+	tableFlags
+
+	olderThan string
+	exact     bool
+	to        string
+}
+
+func (f *archiveFlags) add(cmd *cobra.Command) {
+	f.tableFlags.add(cmd)
+	cmd.Flags().StringVar(&f.olderThan, "older-than", "", "`age` like 1y, 18mo, 90d or P1Y6M (default: the configuration's, else 1y)")
+	cmd.Flags().BoolVar(&f.exact, "exact", false, "also move the expired rows of the partition that holds the cut-off")
+	cmd.Flags().StringVar(&f.to, "to", "table", "table: the archive table beside the live one")
+}
+
+func (f *archiveFlags) check() error {
+	if f.to != "table" {
+		return pg.Usagef("--to %q: want table", f.to)
+	}
+	if f.olderThan != "" {
+		if _, err := archive.ParseAge(f.olderThan); err != nil {
+			return pg.Usagef("--older-than: %w", err)
+		}
+	}
+	return nil
+}
+
+// options are those of one table.
+func (f *archiveFlags) options(ctx context.Context, a *app, db *pg.DB, t wanted) (archive.Options, error) {
+	text := f.olderThan
+	if text == "" {
+		text = t.archiveAfter
+	}
+	age, err := archive.ParseAge(text)
+	if err != nil {
+		return archive.Options{}, pg.Usagef("%s: archive_after: %w", t.Table, err)
+	}
+	now, err := a.now(ctx, db)
+	return archive.Options{OlderThan: age, Exact: f.exact, Now: now, DryRun: a.flags.dryRun, Log: a.log}, err
+}
+
+func newArchivePlan(a *app) *cobra.Command {
+	var f archiveFlags
+	var fail failOn
+	cmd := &cobra.Command{
+		Use:     "plan [TABLE...]",
+		Short:   "Say what archive run would move, how, and where",
+		Example: `  atlasctl archive plan messages --older-than 18mo`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := errors.Join(fail.check(), f.check()); err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			db, err := a.open(ctx, "archive plan")
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			results, err := a.archiveTables(ctx, db, args, f, archive.Plan)
+			if err != nil {
+				return err
+			}
+			r := archiveResult("archive plan", db, results)
+			if err := emit(a, r); err != nil {
+				return err
+			}
+			return fail.verdict(r.findings)
+		},
+	}
+	f.add(cmd)
+	fail.add(cmd)
+	return cmd
+}
+
+func newArchiveRun(a *app) *cobra.Command {
+	var f archiveFlags
+	cmd := &cobra.Command{
+		Use:   "run [TABLE...]",
+		Short: "Move what is older than an age to the archive table",
+		Long: `Run moves what is older than an age out of live tables: partitions that are
+expired as a whole change their parent without a row being copied; other rows
+move in batches, each in one statement. It can be interrupted anywhere and run
+again.`,
+		Example: `  atlasctl archive run messages --older-than 1y
+  atlasctl archive run messages --dry-run`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			db, err := a.openWriter(ctx, "archive run")
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			results, failed := a.archiveTables(ctx, db, args, f, archive.Run)
+			r := archiveResult("archive run", db, results)
+			if a.flags.dryRun && a.flags.output != outputJSON {
+				for _, one := range results {
+					if _, err := fmt.Fprint(a.out, a.script(db, one.Steps())); err != nil {
+						return err
+					}
+				}
+				a.printFindings(a.err, r.findings)
+			} else if len(results) > 0 {
+				if err := emit(a, r); err != nil {
+					return err
+				}
+			}
+			if failed != nil {
+				return failed
+			}
+			return failOn{"error"}.verdict(r.findings)
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+// archiveTables works on one table after the other; results are kept also when
+// one fails.
+func (a *app) archiveTables(ctx context.Context, db *pg.DB, args []string, f archiveFlags,
+	work func(context.Context, *pg.DB, partitions.Spec, archive.Options) (archive.Result, error),
+) ([]archive.Result, error) {
+	tables, err := a.tables(ctx, db, args, f.tableFlags)
+	if err != nil {
+		return nil, err
+	}
+	var results []archive.Result
+	for _, t := range tables {
+		o, err := f.options(ctx, a, db, t)
+		if err != nil {
+			return results, err
+		}
+		o.Progress = a.archiveProgress()
+		one, err := work(ctx, db, t.Spec, o)
+		results = append(results, one)
+		if err != nil {
+			return results, err
+		}
+	}
+	return results, nil
+}
+
+// archiveProgress logs what moves, at most once a second.
+func (a *app) archiveProgress() func(archive.Progress) {
+	var last time.Time
+	return func(p archive.Progress) {
+		if time.Since(last) < time.Second {
+			return
+		}
+		last = time.Now()
+		a.log.Info(fmt.Sprintf("%s: %s", p.Partition, p.Step), "rows", p.Rows)
+	}
+}
+
+func archiveResult(command string, db *pg.DB, results []archive.Result) result[archive.Row] {
+	r := result[archive.Row]{command: command, server: &db.Server, columns: archiveColumns()}
+	for _, one := range results {
+		r.rows = append(r.rows, one.Rows...)
+		r.findings = append(r.findings, one.Findings...)
+	}
+	r.after = func(w io.Writer) {
+		for _, one := range results {
+			if one.State != archive.StateBlocked && !one.Cutoff.IsZero() {
+				_, _ = fmt.Fprintf(w, "\n%s: cut-off %s\n", one.Table, one.Cutoff.Format(time.RFC3339))
+			}
+		}
+	}
+	return r
+}
+
+func archiveColumns() []column[archive.Row] {
+	type row = archive.Row
+	return []column[row]{
+		{head: "TABLE", cell: func(r row) string { return r.Table.String() }},
+		{head: "PARTITION", cell: func(r row) string { return r.Partition.String() }},
+		{head: "FROM", cell: func(r row) string { return bound(r.Lower, "the beginning") }},
+		{head: "TO", cell: func(r row) string { return bound(r.Upper, "the end") }},
+		{head: "METHOD", cell: func(r row) string { return r.Method }},
+		{head: "ROWS", right: true, cell: func(r row) string {
+			if r.RowsEstimated {
+				return "~" + maybeCount(r.Rows)
+			}
+			return maybeCount(r.Rows)
+		}},
+		{head: "SIZE", right: true, cell: func(r row) string {
+			if r.Bytes == nil {
+				return "?"
+			}
+			return humanBytes(*r.Bytes)
+		}},
+		{head: "DESTINATION", cell: func(r row) string { return r.Destination.String() }},
+		{head: "STATE", cell: func(r row) string { return r.State }},
+	}
+}
+
+func newArchiveList(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "list [TABLE...]",
+		Short: "Show what was archived, from the ledger",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			db, err := a.open(ctx, "archive list")
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			names := make([]pg.Name, 0, len(args))
+			for _, arg := range args {
+				name, err := pg.ParseName(arg)
+				if err != nil {
+					return pg.Usagef("%w", err)
+				}
+				if name, err = db.Resolve(ctx, name); err != nil {
+					return err
+				}
+				names = append(names, name)
+			}
+			entries, err := archive.List(ctx, db, names...)
+			if err != nil {
+				return err
+			}
+			return emit(a, result[archive.Entry]{command: "archive list", server: &db.Server, rows: entries, columns: entryColumns()})
+		},
+	}
+}
+
+func entryColumns() []column[archive.Entry] {
+	type row = archive.Entry
+	return []column[row]{
+		{head: "ID", cell: func(r row) string { return r.ID }},
+		{head: "TABLE", cell: func(r row) string { return r.Table.String() }},
+		{head: "FROM", cell: func(r row) string { return bound(r.Lower, "the beginning") }},
+		{head: "TO", cell: func(r row) string { return bound(r.Upper, "the end") }},
+		{head: "ROWS", right: true, cell: func(r row) string { return maybeCount(r.Rows) }},
+		{head: "SIZE", right: true, cell: func(r row) string {
+			if r.Bytes == nil {
+				return "?"
+			}
+			return humanBytes(*r.Bytes)
+		}},
+		{head: "DESTINATION", cell: func(r row) string { return r.Destination }},
+		{head: "STATE", cell: func(r row) string { return r.State }},
+		{head: "ARCHIVED AT", cell: func(r row) string {
+			if r.ArchivedAt == nil {
+				return ""
+			}
+			return r.ArchivedAt.UTC().Format(time.RFC3339)
+		}},
+	}
+}
