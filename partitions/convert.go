@@ -125,7 +125,13 @@ func walk(ctx context.Context, r ConvertResult, goal string, o Options,
 		r.Seconds = time.Since(began).Seconds()
 		r.LongestExclusiveLockMS = float64(held.Longest.Microseconds()) / 1000
 		r.LockRetries = held.Retries
-		if err != nil && changed {
+		if err == nil {
+			return r, nil
+		}
+		if ctx.Err() != nil {
+			err = ctx.Err() // not how the server worded it
+		}
+		if changed {
 			r.State = StatePartial
 			if ctx.Err() == nil {
 				err = pg.Stoppedf("%w", err)
@@ -164,10 +170,18 @@ func walk(ctx context.Context, r ConvertResult, goal string, o Options,
 		start := time.Now()
 		h, err := step.run(ctx)
 		held = held.Add(h)
+		if blocker, ok := errors.AsType[*blockedError](err); ok {
+			r.Findings = append([]pg.Finding{blocker.Finding}, r.Findings...)
+			r.State = StateBlocked
+			return finish(nil)
+		}
+		if errors.Is(err, errDrift) {
+			continue // somebody changed the table meanwhile: look again
+		}
 		if err != nil {
 			return finish(err)
 		}
-		changed = true
+		changed = changed || !step.bookkeeping
 		event(o, Event{Table: r.Table, Step: step.Name, Done: true, Took: time.Since(start)})
 	}
 }
@@ -287,12 +301,23 @@ func (s *survey) validateStep(db *pg.DB, spec Spec) Step {
 			Locks:     []string{"LOCK TABLE ONLY " + table + " IN ACCESS EXCLUSIVE MODE"},
 			Relations: []uint32{s.table.OID}, StatementTimeout: switchTimeout, Body: pg.Fixed(undo),
 		})
-		return held.Add(dropped), errors.Join(pg.WithHint(
-			fmt.Errorf("%s has rows whose %s is NULL or at or past %s; the check was dropped again: %w", spec.Table, spec.Key, s.key.Text(s.cutoff), err),
-			fmt.Sprintf("SELECT * FROM %s WHERE %s IS NULL OR %s >= %s", table, pg.Ident(spec.Key), pg.Ident(spec.Key), s.key.Literal(s.cutoff))), derr)
+		if derr != nil {
+			return held.Add(dropped), errors.Join(err, derr)
+		}
+		return held.Add(dropped), &blockedError{pg.Finding{
+			ID: "ATL-PART-008", Severity: pg.Error, Object: spec.Table.String(),
+			Message: fmt.Sprintf("%s has rows whose %s is NULL or at or past %s; the check was dropped again", spec.Table, spec.Key, s.key.Text(s.cutoff)),
+			Fix:     fmt.Sprintf("SELECT * FROM %s WHERE %s IS NULL OR %s >= %s", table, pg.Ident(spec.Key), pg.Ident(spec.Key), s.key.Literal(s.cutoff)),
+		}}
 	}
 	return step
 }
+
+// blockedError is a blocker that only a step could find, after it has put
+// everything back.
+type blockedError struct{ pg.Finding }
+
+func (e *blockedError) Error() string { return e.Message }
 
 // widened says whether the partition key is added to a unique index.
 func (s *survey) widened(ix Index, spec Spec, o Options) bool {

@@ -75,9 +75,13 @@ func Premake(ctx context.Context, db *pg.DB, spec Spec, o Options, dryRun bool) 
 	if err != nil {
 		return r, err
 	}
+	standing, err := readStanding(ctx, db, spec, missing)
+	if err != nil {
+		return r, err
+	}
 	var failed error
 	for _, w := range missing {
-		leaf, err := planLeaf(ctx, db, t, spec, key, like, w)
+		leaf, err := planLeaf(ctx, db, t, spec, key, like, w, standing)
 		if err == nil {
 			r.Steps = append(r.Steps, leaf.step)
 			if !dryRun {
@@ -204,25 +208,39 @@ type plannedLeaf struct {
 
 // standing is a relation that already bears a leaf's name.
 type standing struct {
+	Name   string
 	Kind   string
 	IsLeaf bool
+}
+
+// readStanding looks for relations that bear the leaves' names, in one query.
+func readStanding(ctx context.Context, q pg.Queryer, spec Spec, missing []wantedRange) (map[string]standing, error) {
+	names := make([]string, len(missing))
+	for i, w := range missing {
+		names[i] = spec.leafName(w.suffix).Table
+	}
+	rows, err := q.Query(ctx, standingSQL, spec.leafName("").Schema, names)
+	if err != nil {
+		return nil, fmt.Errorf("look for the names of leaves: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[standing])
+	if err != nil {
+		return nil, fmt.Errorf("look for the names of leaves: %w", err)
+	}
+	byName := make(map[string]standing, len(found))
+	for _, f := range found {
+		byName[f.Name] = f
+	}
+	return byName, nil
 }
 
 // planLeaf says how to make a leaf: as a new table, or from an empty one of
 // its name that somebody left. Rows in such a table are never made visible
 // without being asked.
-func planLeaf(ctx context.Context, db *pg.DB, parent *Table, spec Spec, key Key, like template, w wantedRange) (plannedLeaf, error) {
+func planLeaf(ctx context.Context, db *pg.DB, parent *Table, spec Spec, key Key, like template, w wantedRange, there map[string]standing) (plannedLeaf, error) {
 	leaf := plannedLeaf{name: spec.leafName(w.suffix), action: ActionCreated}
-	rows, err := db.Query(ctx, standingSQL, leaf.name.Schema, leaf.name.Table)
-	if err != nil {
-		return leaf, fmt.Errorf("look for %s: %w", leaf.name, err)
-	}
-	there, err := pgx.CollectOneRow(rows, pgx.RowToStructByName[standing])
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return leaf, fmt.Errorf("look for %s: %w", leaf.name, err)
-	}
-	if err == nil {
-		if err := adoptable(ctx, db, parent, key, w.Range, leaf.name, there); err != nil {
+	if taken, ok := there[leaf.name.Table]; ok {
+		if err := adoptable(ctx, db, parent, key, w.Range, leaf.name, taken); err != nil {
 			return leaf, err
 		}
 		leaf.action = ActionAttached
@@ -303,9 +321,13 @@ func roomInDefault(parent *Table, key Key, r Range, leaf pg.Name, m Manifest) ([
 // premakeStep makes all the leaves to come as one step of a conversion.
 func premakeStep(ctx context.Context, db *pg.DB, parent *Table, spec Spec, key Key, like template, missing []wantedRange) (Step, error) {
 	all := Step{Name: "premake", Lock: "SHARE UPDATE EXCLUSIVE", Reversible: true, Done: len(missing) == 0, SQL: []string{}}
+	there, err := readStanding(ctx, db, spec, missing)
+	if err != nil {
+		return all, err
+	}
 	var leaves []Step
 	for _, w := range missing {
-		leaf, err := planLeaf(ctx, db, parent, spec, key, like, w)
+		leaf, err := planLeaf(ctx, db, parent, spec, key, like, w, there)
 		if err != nil {
 			return all, err
 		}

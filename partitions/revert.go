@@ -71,7 +71,8 @@ type converted struct {
 	oldKeys   []oldKey
 	others    []pg.Name // leaves with rows beside the history
 	rows      int64
-	plain     bool // already reverted but not yet recorded so
+	plain     bool // never switched, or already back
+	hasCheck  bool // of a conversion that was begun
 	recorded  bool
 	blockers  []pg.Finding
 }
@@ -138,10 +139,7 @@ func (v *converted) inspectUnswitched(ctx context.Context, db *pg.DB, spec Spec)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("look for the check of %s: %w", spec.Table, err)
 	}
-	if err == nil {
-		v.before = nil
-		v.others = []pg.Name{spec.Table}
-	}
+	v.hasCheck = err == nil
 	return nil
 }
 
@@ -258,7 +256,7 @@ func (v *converted) steps(db *pg.DB, spec Spec) []Step {
 // and close the record of one that was reverted.
 func (v *converted) unswitchedSteps(db *pg.DB, spec Spec) []Step {
 	var steps []Step
-	if len(v.others) > 0 {
+	if v.hasCheck {
 		steps = append(steps, lockedStep(db, Step{Name: "drop the check", Lock: "ACCESS EXCLUSIVE, no scan", Reversible: true}, pg.Locked{
 			What:      "drop the check from " + spec.Table.String(),
 			Locks:     []string{"LOCK TABLE ONLY " + spec.Table.SQL() + " IN ACCESS EXCLUSIVE MODE"},
@@ -272,7 +270,7 @@ func (v *converted) unswitchedSteps(db *pg.DB, spec Spec) []Step {
 		}
 	}
 	return append(steps, Step{
-		Name: "record", Lock: "none on the table", SQL: []string{}, Done: !v.recorded,
+		Name: "record", Lock: "none on the table", SQL: []string{}, Done: !v.recorded, bookkeeping: true,
 		run: func(ctx context.Context) (pg.Held, error) { return pg.Held{}, markReverted(ctx, db, spec.Table) },
 	})
 }

@@ -63,7 +63,7 @@ func readConversion(ctx context.Context, q pg.Queryer, table pg.Name) (*conversi
 func (s *survey) recordStep(db *pg.DB, spec Spec, recorded *conversion) Step {
 	cutoff := s.key.Text(s.cutoff)
 	return Step{
-		Name: "record", Lock: "none on the table", Reversible: true, SQL: []string{},
+		Name: "record", Lock: "none on the table", Reversible: true, SQL: []string{}, bookkeeping: true,
 		Done: recorded != nil && recorded.State == conversionRunning && recorded.SourceOID == s.table.OID &&
 			recorded.Cutoff == cutoff && recorded.Manifest.Equal(s.manifest),
 		run: func(ctx context.Context) (pg.Held, error) {
@@ -84,7 +84,7 @@ func (s *survey) recordStep(db *pg.DB, spec Spec, recorded *conversion) Step {
 // finishStep marks a conversion as complete.
 func finishStep(db *pg.DB, t *Table, recorded *conversion) Step {
 	return Step{
-		Name: "finish", Lock: "none on the table", Reversible: true, SQL: []string{},
+		Name: "finish", Lock: "none on the table", Reversible: true, SQL: []string{}, bookkeeping: true,
 		Done: recorded == nil || recorded.Finished && recorded.ParentOID == t.OID,
 		run: func(ctx context.Context) (pg.Held, error) {
 			_, err := db.Exec(ctx, `UPDATE atlasctl.conversion SET state = 'converted', parent_oid = $3,

@@ -25,7 +25,9 @@ type Step struct {
 	// Done is what the catalogs say.
 	Done bool `json:"done"`
 
-	run func(ctx context.Context) (pg.Held, error)
+	// bookkeeping steps change nothing but atlasctl's own schema.
+	bookkeeping bool
+	run         func(ctx context.Context) (pg.Held, error)
 }
 
 // Event tells a caller that follows along what happens.

@@ -54,6 +54,15 @@ func (t *Traffic) Stop() Stats {
 	return t.stats
 }
 
+// Lap returns what the sessions have seen since the start, or the last lap.
+func (t *Traffic) Lap() Stats {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	lap := t.stats
+	t.stats = Stats{}
+	return lap
+}
+
 // statements are what a client does in turn.
 var statements = []string{
 	`INSERT INTO public.messages (conversation_id, role, content)

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -40,6 +41,7 @@ func (db *DB) advisoryLock(ctx context.Context, key, busy string) (func(), error
 			return nil, fmt.Errorf("take the lock of %s: %w", key, err)
 		}
 		if got {
+			db.held = append(db.held, key)
 			return func() { db.advisoryUnlock(ctx, key) }, nil
 		}
 		if time.Now().After(deadline) {
@@ -54,12 +56,25 @@ func (db *DB) advisoryLock(ctx context.Context, key, busy string) (func(), error
 // advisoryUnlock runs also when ctx is done. A session that was lost has lost
 // the lock too, so an error leaves nothing to mend.
 func (db *DB) advisoryUnlock(ctx context.Context, key string) {
+	db.held = slices.DeleteFunc(db.held, func(k string) bool { return k == key })
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	_, err := db.Exec(ctx, `SELECT pg_advisory_unlock(hashtextextended($1, $2))`, key, advisorySeed)
 	if err != nil {
 		db.Log.DebugContext(ctx, "advisory unlock", "key", key, "error", err)
 	}
+}
+
+// relock takes back, on a new session, the advisory locks of the lost one.
+func (db *DB) relock(ctx context.Context) error {
+	keys := db.held
+	db.held = nil
+	for _, key := range keys {
+		if _, err := db.advisoryLock(ctx, key, "another atlasctl run has taken over"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (db *DB) advisoryBusy(ctx context.Context, key, busy string) error {

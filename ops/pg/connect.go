@@ -79,6 +79,8 @@ type DB struct {
 	searchPath []string
 	// holdLimit bounds a wait for a lock while another one is held.
 	holdLimit time.Duration
+	// held are the keys of the advisory locks that the session holds.
+	held []string
 }
 
 // ParseConfig turns a connection string into a configuration without ever
@@ -217,17 +219,21 @@ func pinned(local bool) string {
 // Another opens a second session like this one.
 func (db *DB) Another(ctx context.Context) (*DB, error) {
 	other := *db
-	other.Conn = nil
+	other.Conn, other.held = nil, nil
 	if err := other.connect(ctx); err != nil {
 		return nil, err
 	}
 	return &other, nil
 }
 
-// Reconnect replaces a session that was lost. Session locks are gone with it.
+// Reconnect replaces a session that was lost, and takes its advisory locks
+// again. Error: the connection's, or [ErrNotNow] if another run was quicker.
 func (db *DB) Reconnect(ctx context.Context) error {
 	db.Close()
-	return db.connect(ctx)
+	if err := db.connect(ctx); err != nil {
+		return err
+	}
+	return db.relock(ctx)
 }
 
 // Close ends the session. The server releases its locks.

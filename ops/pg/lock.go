@@ -135,7 +135,7 @@ func lockConflict(err error) bool {
 }
 
 func (db *DB) blockers(ctx context.Context, l Locked) []Blocker {
-	rows, err := db.Query(ctx, blockersSQL, l.Relations, true)
+	rows, err := db.Query(ctx, blockersSQL, l.Relations)
 	if err != nil {
 		return nil
 	}
@@ -256,9 +256,12 @@ func (db *DB) probeCommit(ctx context.Context, l Locked, lost error) error {
 	return nil
 }
 
+// rollbackTimeout bounds the last word to a server that may be gone.
+const rollbackTimeout = 5 * time.Second
+
 // rollback also runs when ctx is done.
 func (db *DB) rollback(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 	defer cancel()
 	if _, err := db.Exec(ctx, "ROLLBACK"); err != nil && !errors.Is(err, context.Canceled) {
 		db.Log.DebugContext(ctx, "rollback", "error", err)
@@ -292,7 +295,11 @@ func (db *DB) Read(ctx context.Context, statementTimeout time.Duration, fn func(
 	if err != nil {
 		return err
 	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // read only: nothing to lose
+	defer func() { // read only: nothing to lose
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+		defer cancel()
+		_ = tx.Rollback(ctx)
+	}()
 	local := fmt.Sprintf("SELECT %s, set_config('lock_timeout', '%d', true), set_config('statement_timeout', '%d', true)",
 		pinned(true), db.LockTimeout.Milliseconds(), statementTimeout.Milliseconds())
 	if _, err := tx.Exec(ctx, local); err != nil {

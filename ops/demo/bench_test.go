@@ -1,0 +1,225 @@
+package demo_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/atlasctl/atlasctl/archive"
+	"github.com/atlasctl/atlasctl/migrations"
+	"github.com/atlasctl/atlasctl/ops/demo"
+	"github.com/atlasctl/atlasctl/ops/pg"
+	"github.com/atlasctl/atlasctl/ops/pgserver"
+	"github.com/atlasctl/atlasctl/ops/report"
+	"github.com/atlasctl/atlasctl/partitions"
+)
+
+// The benchmarks of docs/benchmarks.md. They need minutes and gigabytes, so
+// nothing runs them but
+//
+//	go test ./ops/demo -run '^$' -bench . -benchtime 1x -timeout 1h
+//
+// ATLASCTL_BENCH_ROWS sizes them, 2,000,000 messages by default.
+
+// durable is a server that waits for the disk, as a real one does.
+var durable = map[string]string{
+	"fsync": "on", "full_page_writes": "on", "shared_buffers": "2GB", "max_wal_size": "8GB", "maintenance_work_mem": "512MB",
+}
+
+func benchRows(b *testing.B) int {
+	b.Helper()
+	text := os.Getenv("ATLASCTL_BENCH_ROWS")
+	if text == "" {
+		return 2_000_000
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return n
+}
+
+// server starts a durable server with the storage schema and atlasctl's own.
+func server(b *testing.B) (url string, db *pg.DB) {
+	b.Helper()
+	s, err := pgserver.Start(b.Context(), pgserver.Options{Settings: durable})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { must(b, s.Stop()) })
+	url = s.URL("postgres")
+	cfg, err := pg.ParseConfig(url)
+	must(b, err)
+	_, err = migrations.Up(b.Context(), cfg, migrations.Options{})
+	must(b, err)
+	must(b, migrations.EnsureState(b.Context(), cfg, nil))
+	db, err = pg.Open(b.Context(), pg.Options{URL: url})
+	must(b, err)
+	b.Cleanup(db.Close)
+	return url, db
+}
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func exec1(b *testing.B, db *pg.DB, sql string, args ...any) {
+	b.Helper()
+	_, err := db.Exec(b.Context(), sql, args...)
+	must(b, err)
+}
+
+// walBytes is how much WAL work wrote.
+func walBytes(b *testing.B, db *pg.DB, work func()) int64 {
+	b.Helper()
+	var before string
+	must(b, db.QueryRow(b.Context(), "SELECT pg_current_wal_insert_lsn()::text").Scan(&before))
+	work()
+	var n int64
+	must(b, db.QueryRow(b.Context(), "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), $1::pg_lsn)::int8", before).Scan(&n))
+	return n
+}
+
+var messages = partitions.Spec{
+	Table: pg.Name{Schema: "public", Table: "messages"}, Key: "created_at", Interval: partitions.Month, Zone: time.UTC, Ahead: 3,
+}
+
+// BenchmarkConvert converts messages while eight clients write and read.
+func BenchmarkConvert(b *testing.B) {
+	for b.Loop() {
+		b.StopTimer()
+		url, db := server(b)
+		must(b, demo.Generate(b.Context(), db, benchRows(b)))
+		traffic, err := demo.Start(b.Context(), url, 8, 20*time.Millisecond)
+		must(b, err)
+		must(b, pg.Sleep(b.Context(), 5*time.Second)) // the application's own pace first
+		before := traffic.Lap()
+		b.StartTimer()
+		start := time.Now()
+		done, err := partitions.Convert(b.Context(), db, messages, partitions.Options{Now: time.Now()})
+		b.StopTimer()
+		must(b, err)
+		took := time.Since(start)
+		stats := traffic.Stop()
+		if done.State != partitions.StateConverted {
+			b.Fatalf("state %s: %+v", done.State, done.Findings)
+		}
+		b.ReportMetric(took.Seconds(), "convert-s")
+		b.ReportMetric(done.LongestExclusiveLockMS, "longest-lock-ms")
+		b.ReportMetric(float64(done.LockRetries), "lock-retries")
+		b.ReportMetric(float64(before.Longest.Milliseconds()), "stall-before-ms")
+		b.ReportMetric(float64(stats.Longest.Milliseconds()), "longest-stall-ms")
+		b.ReportMetric(float64(stats.Statements)/took.Seconds(), "statements/s")
+		b.ReportMetric(float64(stats.Failed), "failed")
+		b.StartTimer()
+	}
+}
+
+// monthly fills messages that have a leaf for each of the last 26 months.
+func monthly(b *testing.B) *pg.DB {
+	b.Helper()
+	_, db := server(b)
+	past := messages
+	past.Ahead = 28
+	_, err := partitions.Convert(b.Context(), db, past, partitions.Options{Now: time.Now().AddDate(0, -27, 0)})
+	must(b, err)
+	must(b, demo.Generate(b.Context(), db, benchRows(b)))
+	return db
+}
+
+// BenchmarkArchiveDetach archives what is older than a year: whole leaves.
+func BenchmarkArchiveDetach(b *testing.B) {
+	for b.Loop() {
+		b.StopTimer()
+		db := monthly(b)
+		age, err := archive.ParseAge("1y")
+		must(b, err)
+		var rows int64
+		var took time.Duration
+		wal := walBytes(b, db, func() {
+			b.StartTimer()
+			start := time.Now()
+			done, err := archive.Run(b.Context(), db, messages, archive.Options{OlderThan: age})
+			took = time.Since(start)
+			b.StopTimer()
+			must(b, err)
+			for _, r := range done.Rows {
+				rows += *r.Rows
+			}
+			b.ReportMetric(done.LongestExclusiveLockMS, "longest-lock-ms")
+		})
+		report1(b, rows, took, wal)
+		b.StartTimer()
+	}
+}
+
+// BenchmarkArchiveInsertDelete moves the same rows as people do.
+func BenchmarkArchiveInsertDelete(b *testing.B) {
+	for b.Loop() {
+		b.StopTimer()
+		db := monthly(b)
+		exec1(b, db, "CREATE TABLE public.old_messages (LIKE public.messages INCLUDING ALL)")
+		cutoff := "date_trunc('month', now() - interval '1 year')" // the same whole months
+		var rows int64
+		var took time.Duration
+		wal := walBytes(b, db, func() {
+			b.StartTimer()
+			start := time.Now()
+			tx, err := db.Begin(b.Context())
+			must(b, err)
+			tag, err := tx.Exec(b.Context(), "INSERT INTO public.old_messages SELECT * FROM public.messages WHERE created_at < "+cutoff)
+			must(b, err)
+			_, err = tx.Exec(b.Context(), "DELETE FROM public.messages WHERE created_at < "+cutoff)
+			must(b, err)
+			must(b, tx.Commit(b.Context()))
+			took = time.Since(start)
+			b.StopTimer()
+			rows = tag.RowsAffected()
+		})
+		report1(b, rows, took, wal)
+		b.StartTimer()
+	}
+}
+
+func report1(b *testing.B, rows int64, took time.Duration, wal int64) {
+	b.Helper()
+	b.ReportMetric(float64(rows), "rows")
+	b.ReportMetric(took.Seconds(), "archive-s")
+	b.ReportMetric(float64(wal)/1e6, "WAL-MB")
+}
+
+// BenchmarkSizes reports the sizes of a table with 2,000 leaves.
+func BenchmarkSizes(b *testing.B) {
+	_, db := server(b)
+	daily := messages
+	daily.Interval, daily.Ahead = partitions.Day, 2000
+	_, err := partitions.Convert(b.Context(), db, daily, partitions.Options{Now: time.Now()})
+	must(b, err)
+	for b.Loop() {
+		sizes, err := report.Sizes(b.Context(), db, report.SizesOptions{Tables: []pg.Name{messages.Table}})
+		must(b, err)
+		if n := sizes.Rows[0].Partitions; n < 2000 {
+			b.Fatalf("%d partitions", n)
+		}
+	}
+}
+
+// BenchmarkVersion starts the binary.
+func BenchmarkVersion(b *testing.B) {
+	binary := filepath.Join(b.TempDir(), "atlasctl")
+	out, err := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "../../cmd/atlasctl").CombinedOutput()
+	if err != nil {
+		b.Fatal(fmt.Errorf("build: %w\n%s", err, out))
+	}
+	for b.Loop() {
+		must(b, exec.CommandContext(context.WithoutCancel(b.Context()), binary, "version").Run())
+	}
+}
