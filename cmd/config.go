@@ -11,6 +11,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/atlasctl/atlasctl/archive"
 	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/atlasctl/atlasctl/partitions"
 )
@@ -114,6 +115,9 @@ func (c *Config) check(where string) error {
 		}
 		if _, err := t.spec(); err != nil {
 			return pg.Usagef("%s: %s: %w", where, name, err)
+		}
+		if _, err := archive.ParseAge(t.ArchiveAfter); err != nil {
+			return pg.Usagef("%s: %s: archive_after: %w", where, name, err)
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -119,25 +120,35 @@ func emitJSON[R any](a *app, r result[R], indent string) error {
 	if e.Notices == nil {
 		e.Notices = []string{}
 	}
-	data, err := json.Marshal(e)
+	data, err := marshalJSON(e)
 	if err != nil {
 		return err
 	}
 	if len(r.extra) > 0 {
-		more, err := json.Marshal(r.extra)
+		more, err := marshalJSON(r.extra)
 		if err != nil {
 			return err
 		}
 		data = append(append(data[:len(data)-1], ','), more[1:]...)
 	}
-	if indent == "" {
-		_, err = fmt.Fprintf(a.out, "%s\n", data)
-		return err
+	if indent != "" {
+		var b bytes.Buffer
+		if err := json.Indent(&b, data, "", indent); err != nil {
+			return err
+		}
+		data = b.Bytes()
 	}
-	enc := json.NewEncoder(a.out)
-	enc.SetIndent("", indent)
+	_, err = fmt.Fprintf(a.out, "%s\n", data)
+	return err
+}
+
+// marshalJSON keeps <, > and & as they are in SQL.
+func marshalJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	return enc.Encode(json.RawMessage(data))
+	err := enc.Encode(v)
+	return bytes.TrimRight(b.Bytes(), "\n"), err
 }
 
 // emitCSV writes the JSON fields of the rows, raw; what is nested stays JSON.
@@ -185,7 +196,7 @@ func jsonFields(t reflect.Type) []jsonField {
 
 // csvCell is a value's JSON, without the quotes of a string; null is empty.
 func csvCell(v any) (string, error) {
-	data, err := json.Marshal(v)
+	data, err := marshalJSON(v)
 	if err != nil {
 		return "", err
 	}

@@ -55,7 +55,13 @@ func setupScript(e *testscript.Env, bin string) error {
 		}
 	})
 	e.Setenv("ROLE", role)
-	e.Setenv("DATABASE_URL", pgtest.Database(t))
+	database := pgtest.Database(t)
+	u, err := url.Parse(database)
+	if err != nil {
+		return err
+	}
+	e.Setenv("DATABASE_URL", database)
+	e.Setenv("DATABASE", strings.TrimPrefix(u.Path, "/"))
 	e.Setenv("NOW", fixedNow)
 	e.Setenv("FIXTURES", fixtures)
 	e.Setenv("PATH", bin+string(os.PathListSeparator)+e.Getenv("PATH"))

@@ -53,12 +53,12 @@ const (
 
 // Plan says what [Convert] would do, and changes nothing.
 func Plan(ctx context.Context, db *pg.DB, spec Spec, o Options) (PlanResult, error) {
-	p := PlanResult{Table: spec.Table, Strategy: Attach, Steps: []Step{}}
+	p := PlanResult{Table: spec.Table, Strategy: Attach, Steps: []Step{}, Blockers: []pg.Finding{}, Warnings: []pg.Finding{}}
 	s, err := inspect(ctx, db, spec, o)
 	if err != nil {
 		return p, err
 	}
-	p.Blockers, p.Warnings = s.blockers, s.warnings
+	p.Blockers, p.Warnings = append(p.Blockers, s.blockers...), append(p.Warnings, s.warnings...)
 	if len(s.blockers) > 0 {
 		return p, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -163,13 +164,24 @@ func (db *DB) connect(ctx context.Context) error {
 func (db *DB) look(ctx context.Context) error {
 	var backend uint32
 	var deadlockTimeout int64
-	err := db.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_database(), pg_is_in_recovery(),
+	tx, err := db.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	// A role's or a database's own statement_timeout must not stop us here.
+	if _, err = tx.Exec(ctx, "SET LOCAL statement_timeout = 0"); err != nil {
+		return err
+	}
+	err = tx.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_database(), pg_is_in_recovery(),
 		current_user, (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
 		pg_backend_pid(), current_schemas(false)::text[],
 		(SELECT setting::int8 FROM pg_settings WHERE name = 'deadlock_timeout')`).
 		Scan(&db.Server.Version, &db.Server.Database, &db.Server.InRecovery,
 			&db.User, &db.Superuser, &backend, &db.searchPath, &deadlockTimeout)
 	if err != nil {
+		return err
+	}
+	if err := tx.Rollback(ctx); err != nil {
 		return err
 	}
 	if db.Server.Major() < OldestSupported {
@@ -280,12 +292,30 @@ func target(cfg *pgx.ConnConfig) string {
 	return fmt.Sprintf("database %q at %s as %q", cfg.Database, net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port))), cfg.User)
 }
 
-// connectCause drops pgx's own preamble, which repeats user and database.
+// connectCause drops pgx's own preamble, which repeats user and database, and
+// says once what several tries (with TLS and without) have in common.
 func connectCause(err error) error {
-	if ce, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		if cause := errors.Unwrap(ce); cause != nil {
-			return cause
+	ce, ok := errors.AsType[*pgconn.ConnectError](err)
+	if !ok {
+		return err
+	}
+	cause := errors.Unwrap(ce)
+	if cause == nil {
+		return err
+	}
+	var tries []string
+	for line := range strings.Lines(cause.Error()) {
+		if line = strings.TrimSpace(line); !slices.Contains(tries, line) {
+			tries = append(tries, line)
 		}
 	}
-	return err
+	return &connectError{strings.Join(tries, "; "), cause}
 }
+
+type connectError struct {
+	text  string
+	cause error
+}
+
+func (e *connectError) Error() string { return e.text }
+func (e *connectError) Unwrap() error { return e.cause }

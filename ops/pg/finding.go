@@ -1,5 +1,10 @@
 package pg
 
+import (
+	"bytes"
+	"encoding/json"
+)
+
 // Severity orders findings. The zero value is Info.
 type Severity int
 
@@ -33,6 +38,24 @@ type Finding struct {
 	Message  string         `json:"message"`
 	Evidence map[string]any `json:"evidence"`
 	Fix      string         `json:"fix"`
+}
+
+// MarshalJSON writes evidence as an object also when there is none.
+func (f Finding) MarshalJSON() ([]byte, error) {
+	type plain Finding
+	if f.Evidence == nil {
+		f.Evidence = map[string]any{}
+	}
+	return marshal(plain(f))
+}
+
+// marshal is JSON that keeps <, > and & as they are in SQL.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.TrimRight(b.Bytes(), "\n"), err
 }
 
 // Worst is the highest severity among the findings; ok is false for none.
