@@ -174,7 +174,7 @@ out is bounded and reported. It can be interrupted anywhere and run again.`,
 				if a.flags.dryRun {
 					return planned(partitions.Plan(ctx, db, t.Spec, o))
 				}
-				return a.withProgress(func(p *progress) (partitions.ConvertResult, error) {
+				return a.withProgress(db, func(p *progress) (partitions.ConvertResult, error) {
 					o.OnEvent = p.event
 					return partitions.Convert(ctx, db, t.Spec, o)
 				})
@@ -185,8 +185,8 @@ out is bounded and reported. It can be interrupted anywhere and run again.`,
 	return cmd
 }
 
-func (a *app) withProgress(work func(*progress) (partitions.ConvertResult, error)) (partitions.ConvertResult, error) {
-	p := newProgress(a)
+func (a *app) withProgress(db *pg.DB, work func(*progress) (partitions.ConvertResult, error)) (partitions.ConvertResult, error) {
+	p := newProgress(a, db)
 	defer p.end()
 	return work(p)
 }
@@ -289,7 +289,7 @@ func newPartitionRevert(a *app) *cobra.Command {
 				if a.flags.dryRun {
 					return partitions.PlanRevert(ctx, db, t.Spec)
 				}
-				return a.withProgress(func(p *progress) (partitions.ConvertResult, error) {
+				return a.withProgress(db, func(p *progress) (partitions.ConvertResult, error) {
 					return partitions.Revert(ctx, db, t.Spec, partitions.Options{Now: now, OnEvent: p.event})
 				})
 			})

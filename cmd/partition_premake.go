@@ -30,7 +30,7 @@ func newPartitionPremake(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p := newProgress(a)
+			p := newProgress(a, db)
 			defer p.end()
 			r := result[partitions.PremakeRow]{command: "partition premake", server: &db.Server, columns: premakeColumns()}
 			var failed error

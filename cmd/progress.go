@@ -1,65 +1,89 @@
 package cmd
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
 
+	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/atlasctl/atlasctl/partitions"
 )
 
-// progress shows the steps of long work on standard error: a line that ticks
-// on a terminal, a line a step elsewhere.
+// How often a step that takes long says so: on a terminal a line is redrawn,
+// elsewhere lines are added.
+const (
+	redrawEvery = 200 * time.Millisecond
+	reportEvery = 30 * time.Second
+)
+
+// progress shows the steps of long work on standard error.
 type progress struct {
-	app  *app
-	mu   sync.Mutex
-	stop chan struct{}
-	wait sync.WaitGroup
+	app *app
+	// worker is the session that does the work; a second one watches it.
+	worker *pg.DB
+	pid    uint32
+	stop   context.CancelFunc
+	wait   sync.WaitGroup
 }
 
-func newProgress(a *app) *progress { return &progress{app: a} }
+func newProgress(a *app, worker *pg.DB) *progress {
+	return &progress{app: a, worker: worker, pid: worker.PgConn().PID()}
+}
 
 // event is a [partitions.Options.OnEvent].
 func (p *progress) event(e partitions.Event) {
 	what := fmt.Sprintf("%s: %s", e.Table, e.Step)
+	p.end()
 	if e.Done {
-		p.end()
 		p.app.log.Info(what, "took", e.Took.Round(time.Millisecond))
 		return
 	}
-	p.begin(what)
-}
-
-func (p *progress) begin(what string) {
-	if !terminal(p.app.err) || p.app.flags.quiet || p.app.flags.logFormat != "text" {
+	if p.app.flags.quiet {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stop = make(chan struct{})
-	stop, start := p.stop, time.Now()
-	p.wait.Go(func() {
-		tick := time.NewTicker(200 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			_, _ = fmt.Fprintf(p.app.err, "\r\x1b[K%s … %s", what, time.Since(start).Round(100*time.Millisecond))
-			select {
-			case <-stop:
-				_, _ = fmt.Fprint(p.app.err, "\r\x1b[K")
-				return
-			case <-tick.C:
-			}
-		}
-	})
+	ctx, cancel := context.WithCancel(context.Background())
+	p.stop = cancel
+	p.wait.Go(func() { p.tick(ctx, what) })
 }
 
-// end stops the line that ticks, also after a step that failed.
+// tick shows that a step goes on until ctx is done.
+func (p *progress) tick(ctx context.Context, what string) {
+	live := terminal(p.app.err) && p.app.flags.logFormat == "text"
+	every := reportEvery
+	if live {
+		every = redrawEvery
+		defer func() { _, _ = fmt.Fprint(p.app.err, "\r\x1b[K") }()
+	}
+	var watcher *pg.DB
+	defer func() {
+		if watcher != nil {
+			watcher.Close()
+		}
+	}()
+	start := time.Now()
+	for pg.Sleep(ctx, every) == nil {
+		if watcher == nil && time.Since(start) > time.Second {
+			// Without one there is still the clock.
+			watcher, _ = p.worker.Another(ctx)
+		}
+		detail := ""
+		if watcher != nil {
+			detail, _ = partitions.IndexProgress(ctx, watcher, p.pid)
+		}
+		if elapsed := time.Since(start); live {
+			_, _ = fmt.Fprintf(p.app.err, "\r\x1b[K%s … %s %s", what, elapsed.Round(100*time.Millisecond), detail)
+		} else {
+			p.app.log.Info(what+" goes on", "for", elapsed.Round(time.Second), "progress", detail)
+		}
+	}
+}
+
+// end stops what is shown, also after a step that failed.
 func (p *progress) end() {
-	p.mu.Lock()
 	if p.stop != nil {
-		close(p.stop)
+		p.stop()
 		p.stop = nil
 	}
-	p.mu.Unlock()
 	p.wait.Wait()
 }

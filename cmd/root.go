@@ -139,8 +139,8 @@ func (a *app) prepare(cmd *cobra.Command) error {
 	default:
 		return pg.Usagef("--log-format %q: want text or json", a.flags.logFormat)
 	}
-	if cmd.Name() == "completion" || cmd.Name() == "version" {
-		return nil
+	if cmd.Name() == "version" || cmd.HasParent() && cmd.Parent().Name() == "completion" {
+		return nil // they work whatever the configuration says
 	}
 	var err error
 	a.config, err = loadConfig(a.flags.configFile)

@@ -146,8 +146,9 @@ func walk(ctx context.Context, r ConvertResult, goal string, o Options,
 			return finish(err)
 		}
 		if first {
-			r.Findings, r.Rows = findings, rows
+			r.Findings = findings
 		}
+		r.Rows = max(r.Rows, rows) // known once analysed
 		if worst, _ := pg.Worst(findings); worst == pg.Error {
 			r.Findings = findings
 			if !changed {

@@ -1,8 +1,10 @@
 package partitions_test
 
 import (
-	"context"
 	_ "embed"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +124,44 @@ func verify(t *testing.T, db *pg.DB, spec partitions.Spec) {
 	}
 }
 
+// facts are what a database's schema is, in the server's own words: everything
+// attached to each table of public, by the manifest that conversions use, and
+// the indexes as data. pg_dump says it independently, where it is new enough.
+func facts(t *testing.T, url string, db *pg.DB) []string {
+	t.Helper()
+	var all []string
+	for _, row := range pgtest.Rows(t, url, `SELECT c.oid, c.relname::text, c.relkind::text FROM pg_class c
+		WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'S', 'v', 'm') ORDER BY 2`) {
+		oid, name := row[0].(uint32), row[1].(string)
+		all = append(all, fmt.Sprintf("%s %s", row[2], name))
+		m, err := partitions.ReadManifest(t.Context(), db, oid, db.Server.Major())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range m {
+			all = append(all, fmt.Sprintf("%s: %s %s: %s", name, o.Kind, o.Name, o.Definition))
+		}
+		indexes, err := partitions.ReadIndexes(t.Context(), db, oid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range indexes {
+			all = append(all, fmt.Sprintf("%s: %+v", name, i))
+		}
+	}
+	for _, sql := range []string{
+		`SELECT format('%s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) FROM pg_constraint WHERE connamespace = 'public'::regnamespace ORDER BY 1`,
+		`SELECT format('%s.%s %s %s', attrelid::regclass, attname, attnotnull, attidentity) FROM pg_attribute a
+		 JOIN pg_class c ON c.oid = a.attrelid WHERE relnamespace = 'public'::regnamespace AND attnum > 0 ORDER BY 1`,
+		`SELECT format('%s %s %s', oid::regclass, relacl, reloptions) FROM pg_class WHERE relnamespace = 'public'::regnamespace
+		 AND relkind IN ('r', 'p', 'S', 'v') ORDER BY 1`,
+		`SELECT s::text FROM pg_sequences s WHERE schemaname = 'public' ORDER BY 1`,
+	} {
+		all = append(all, pgtest.Column[string](t, url, sql)...)
+	}
+	return all
+}
+
 // Everything that was attached is attached afterwards, and the way back leads
 // to the very schema that there was.
 func TestConvertAndRevert(t *testing.T) {
@@ -132,30 +172,118 @@ func TestConvertAndRevert(t *testing.T) {
 			url := fixture(t)
 			db := open(t, url)
 			all := "SELECT * FROM " + spec.Table.SQL()
-			before, dump := checksum(t, url, all), pgtest.PgDump(t, url, "--schema-only", "--schema=public")
+			rows, before := checksum(t, url, all), facts(t, url, db)
 
 			r := convert(t, db, spec, options)
 			if r.LongestExclusiveLockMS <= 0 {
 				t.Errorf("longest exclusive lock %v", r.LongestExclusiveLockMS)
 			}
-			if got := checksum(t, url, all); got != before {
-				t.Errorf("rows after convert %s, before %s", got, before)
+			if got := checksum(t, url, all); got != rows {
+				t.Errorf("rows after convert %s, before %s", got, rows)
 			}
 			verify(t, db, spec)
-
-			if _, err := partitions.Revert(t.Context(), db, spec, options); err != nil {
-				t.Fatalf("revert: %v\n%s", err, explain(err))
+			revert(t, db, spec)
+			if got := checksum(t, url, all); got != rows {
+				t.Errorf("rows after revert %s, before %s", got, rows)
 			}
-			if got := checksum(t, url, all); got != before {
-				t.Errorf("rows after revert %s, before %s", got, before)
-			}
-			if diff := cmp.Diff(lines(dump), lines(pgtest.PgDump(t, url, "--schema-only", "--schema=public"))); diff != "" {
+			if diff := cmp.Diff(before, facts(t, url, db)); diff != "" {
 				t.Errorf("schema after convert and revert (-before +after):\n%s", diff)
 			}
 		})
 	}
 }
 
+func revert(t *testing.T, db *pg.DB, spec partitions.Spec) {
+	t.Helper()
+	r, err := partitions.Revert(t.Context(), db, spec, options)
+	if err != nil {
+		t.Fatalf("revert: %v\n%s", err, explain(err))
+	}
+	if r.State != partitions.StateReverted {
+		t.Fatalf("revert: state %s, %+v", r.State, r.Findings)
+	}
+}
+
+// The same in the words of pg_dump, which knows what the manifest may forget.
+func TestConvertAndRevertByPgDump(t *testing.T) {
+	t.Parallel()
+	url := fixture(t)
+	db := open(t, url)
+	dump := pgtest.PgDump(t, url, "--schema-only", "--schema=public")
+	for _, spec := range []partitions.Spec{messages, usageLogs, events} {
+		convert(t, db, spec, options)
+		revert(t, db, spec)
+	}
+	if diff := cmp.Diff(lines(dump), lines(pgtest.PgDump(t, url, "--schema-only", "--schema=public"))); diff != "" {
+		t.Errorf("schema after convert and revert (-before +after):\n%s", diff)
+	}
+}
+
 func lines(s string) []string { return strings.Split(s, "\n") }
 
-var _ = context.Background
+// Rows written past the cut-off, and into the table since, survive the way
+// back, and the identity goes on where it was.
+func TestRevertKeepsLaterRows(t *testing.T) {
+	t.Parallel()
+	url := fixture(t)
+	db := open(t, url)
+	convert(t, db, events, options)
+	pgtest.Exec(t, url, `INSERT INTO events (at, what) SELECT '2026-11-26'::timestamp + i * interval '1 hour', 'late' FROM generate_series(0, 23) i`)
+	rows := checksum(t, url, "SELECT * FROM events")
+	revert(t, db, events)
+	if got := checksum(t, url, "SELECT * FROM events"); got != rows {
+		t.Errorf("rows after revert %s, before %s", got, rows)
+	}
+	pgtest.Exec(t, url, `INSERT INTO events (at, what) VALUES ('2026-11-24', 'after')`)
+	if n := pgtest.Scalar[int64](t, url, "SELECT count(*) - count(DISTINCT id) FROM events"); n != 0 {
+		t.Errorf("%d ids came twice", n)
+	}
+}
+
+// A change of the table between the plan and the lock is seen under the lock.
+func TestConvertSeesAConcurrentChange(t *testing.T) {
+	t.Parallel()
+	url := fixture(t)
+	db := open(t, url)
+	changed := false
+	o := options
+	o.OnEvent = func(e partitions.Event) {
+		if e.Step == "switch" && !e.Done && !changed {
+			changed = true
+			pgtest.Exec(t, url, `CREATE POLICY just_now ON messages FOR SELECT USING (false)`)
+		}
+	}
+	convert(t, db, messages, o)
+	if n := pgtest.Scalar[int64](t, url, "SELECT count(*) FROM pg_policy WHERE polname = 'just_now' AND polrelid = 'messages'::regclass"); n != 1 {
+		t.Error("the policy made meanwhile is not on the partitioned table")
+	}
+	verify(t, db, messages)
+}
+
+// Every statement that is kept as a file is one that the server understands.
+func TestQueriesPrepare(t *testing.T) {
+	t.Parallel()
+	url := fixture(t)
+	db := open(t, url)
+	files, err := filepath.Glob("sql/*.sql")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		sql, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch filepath.Base(file) {
+		case "upserts.sql":
+			continue // needs pg_stat_statements; the view's name is filled in
+		case "publications.sql":
+			if db.Server.Major() < 15 {
+				continue
+			}
+		}
+		if _, err := db.Prepare(t.Context(), file, string(sql)); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}

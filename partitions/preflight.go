@@ -137,6 +137,10 @@ func (s *survey) kindBlockers(spec Spec) {
 		s.block("ATL-PART-004", object, fmt.Sprintf("%s belongs to %s, and only its owner can convert it", object, t.Owner),
 			map[string]any{"owner": t.Owner}, fmt.Sprintf("connect as %s or as a member of it", pg.Ident(t.Owner)))
 	}
+	if !t.OwnerCanCreate {
+		s.block("ATL-PART-004", object, fmt.Sprintf("the owner %s may not create tables in schema %s", t.Owner, spec.Table.Schema), nil,
+			fmt.Sprintf("GRANT CREATE ON SCHEMA %s TO %s", pg.Ident(spec.Table.Schema), pg.Ident(t.Owner)))
+	}
 	if t.Partitioned() && !ours(t, spec) {
 		s.block("ATL-PART-003", object, object+" is already partitioned",
 			map[string]any{"strategy": t.Strategy, "key": t.KeyColumns, "partitions": len(t.Leaves)},

@@ -62,6 +62,7 @@ type Table struct {
 	Persistence      string // pg_class.relpersistence
 	Owner            string
 	OwnerIsUs        bool // the session's role is a member of Owner
+	OwnerCanCreate   bool // in the table's schema
 	IsLeaf           bool
 	Inherits         bool // has parents or children without being partitioned
 	Typed            bool // CREATE TABLE … OF type

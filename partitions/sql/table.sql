@@ -8,6 +8,7 @@ SELECT c.oid,
        c.relpersistence::text AS persistence,
        pg_catalog.pg_get_userbyid(c.relowner) AS owner,
        pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owner_is_us,
+       pg_catalog.has_schema_privilege(c.relowner, c.relnamespace, 'CREATE') AS owner_can_create,
        c.relispartition AS is_leaf,
        c.relkind = 'r' AND NOT c.relispartition AND EXISTS (
            SELECT FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)) AS inherits,
