@@ -48,7 +48,7 @@ func (f *archiveFlags) check() error {
 }
 
 // options are those of one table.
-func (f *archiveFlags) options(ctx context.Context, a *app, db *pg.DB, t wanted) (archive.Options, error) {
+func (f *archiveFlags) options(a *app, now time.Time, t wanted) (archive.Options, error) {
 	text := f.olderThan
 	if text == "" {
 		text = t.archiveAfter
@@ -57,8 +57,9 @@ func (f *archiveFlags) options(ctx context.Context, a *app, db *pg.DB, t wanted)
 	if err != nil {
 		return archive.Options{}, pg.Usagef("%s: archive_after: %w", t.Table, err)
 	}
-	now, err := a.now(ctx, db)
-	return archive.Options{OlderThan: age, Exact: f.exact, Now: now, DryRun: a.flags.dryRun, Log: a.log}, err
+	return archive.Options{
+		OlderThan: age, Exact: f.exact, Now: now, DryRun: a.flags.dryRun, Log: a.log, Progress: a.archiveProgress(),
+	}, nil
 }
 
 func newArchivePlan(a *app) *cobra.Command {
@@ -72,21 +73,17 @@ func newArchivePlan(a *app) *cobra.Command {
 			if err := errors.Join(fail.check(), f.check()); err != nil {
 				return err
 			}
-			ctx := cmd.Context()
-			db, err := a.open(ctx, "archive plan")
-			if err != nil {
-				return err
-			}
-			defer db.Close()
-			results, err := a.archiveTables(ctx, db, args, f, archive.Plan)
-			if err != nil {
-				return err
-			}
-			r := archiveResult("archive plan", db, results)
-			if err := emit(a, r); err != nil {
-				return err
-			}
-			return fail.verdict(r.findings)
+			return a.withTables(cmd, a.open, args, f.tableFlags, func(ctx context.Context, command string, s session) error {
+				results, err := a.archiveTables(ctx, s, f, archive.Plan)
+				if err != nil {
+					return err
+				}
+				r := archiveResult(command, s.db, results)
+				if err := emit(a, r); err != nil {
+					return err
+				}
+				return fail.verdict(r.findings)
+			})
 		},
 	}
 	f.add(cmd)
@@ -109,30 +106,21 @@ again.`,
 			if err := f.check(); err != nil {
 				return err
 			}
-			ctx := cmd.Context()
-			db, err := a.openWriter(ctx, "archive run")
-			if err != nil {
-				return err
-			}
-			defer db.Close()
-			results, failed := a.archiveTables(ctx, db, args, f, archive.Run)
-			r := archiveResult("archive run", db, results)
-			if a.flags.dryRun && a.flags.output != outputJSON {
+			return a.withTables(cmd, a.openWriter, args, f.tableFlags, func(ctx context.Context, command string, s session) error {
+				results, failed := a.archiveTables(ctx, s, f, archive.Run)
+				r := archiveResult(command, s.db, results)
+				var steps []partitions.Step
 				for _, one := range results {
-					if _, err := fmt.Fprint(a.out, a.script(db, one.Steps())); err != nil {
-						return err
-					}
+					steps = append(steps, one.Steps()...)
 				}
-				a.printFindings(a.err, r.findings)
-			} else if len(results) > 0 {
-				if err := emit(a, r); err != nil {
+				if err := emitWork(a, r, s.db, steps); err != nil {
 					return err
 				}
-			}
-			if failed != nil {
-				return failed
-			}
-			return failOn{"error"}.verdict(r.findings)
+				if failed != nil {
+					return failed
+				}
+				return failOn{"error"}.verdict(r.findings)
+			})
 		},
 	}
 	f.add(cmd)
@@ -141,21 +129,16 @@ again.`,
 
 // archiveTables works on one table after the other; results are kept also when
 // one fails.
-func (a *app) archiveTables(ctx context.Context, db *pg.DB, args []string, f archiveFlags,
+func (a *app) archiveTables(ctx context.Context, s session, f archiveFlags,
 	work func(context.Context, *pg.DB, partitions.Spec, archive.Options) (archive.Result, error),
 ) ([]archive.Result, error) {
-	tables, err := a.tables(ctx, db, args, f.tableFlags)
-	if err != nil {
-		return nil, err
-	}
 	var results []archive.Result
-	for _, t := range tables {
-		o, err := f.options(ctx, a, db, t)
+	for _, t := range s.tables {
+		o, err := f.options(a, s.now, t)
 		if err != nil {
 			return results, err
 		}
-		o.Progress = a.archiveProgress()
-		one, err := work(ctx, db, t.Spec, o)
+		one, err := work(ctx, s.db, t.Spec, o)
 		results = append(results, one)
 		if err != nil {
 			return results, err
@@ -228,18 +211,11 @@ func newArchiveList(a *app) *cobra.Command {
 				return err
 			}
 			defer db.Close()
-			names := make([]pg.Name, 0, len(args))
-			for _, arg := range args {
-				name, err := pg.ParseName(arg)
-				if err != nil {
-					return pg.Usagef("%w", err)
-				}
-				if name, err = db.Resolve(ctx, name); err != nil {
-					return err
-				}
-				names = append(names, name)
+			tables, err := names(ctx, db, args)
+			if err != nil {
+				return err
 			}
-			entries, err := archive.List(ctx, db, names...)
+			entries, err := archive.List(ctx, db, tables...)
 			if err != nil {
 				return err
 			}

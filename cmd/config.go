@@ -75,7 +75,7 @@ func loadConfig(path string) (Config, error) {
 
 func parseConfig(file string, data []byte) (Config, error) {
 	var c Config
-	if err := yaml.UnmarshalWithOptions(data, &c, yaml.DisallowUnknownField()); err != nil && len(strings.TrimSpace(string(data))) > 0 {
+	if err := yaml.UnmarshalWithOptions(data, &c, yaml.DisallowUnknownField()); err != nil && strings.TrimSpace(string(data)) != "" {
 		return c, pg.Usagef("configuration %s: %s", file, strings.TrimSpace(yaml.FormatError(err, false, false)))
 	}
 	if c.Tables == nil {

@@ -43,7 +43,7 @@ a second one exits with 4. With -o json it prints one line.`,
 			if err != nil {
 				return err
 			}
-			p := newProgress(a, db)
+			p := newProgress(ctx, a, db)
 			done, failed := maintain.Run(ctx, db, tables, maintain.Options{Now: now, OnEvent: p.event})
 			p.end()
 			if failed != nil && len(done.Tasks) == 0 {

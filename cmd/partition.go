@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -37,12 +38,15 @@ func (f *convertFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.drop, "drop-unique", nil, "unique `key` without the partition key that the table loses")
 }
 
-func (f *convertFlags) options(ctx context.Context, a *app, db *pg.DB) (partitions.Options, error) {
+func (f *convertFlags) check() error {
 	if f.strategy != string(partitions.Attach) {
-		return partitions.Options{}, pg.Usagef("--strategy %q: want attach", f.strategy)
+		return pg.Usagef("--strategy %q: want attach", f.strategy)
 	}
-	now, err := a.now(ctx, db)
-	return partitions.Options{Now: now, WidenUnique: f.widen, DropUnique: f.drop}, err
+	return nil
+}
+
+func (f *convertFlags) options(now time.Time) partitions.Options {
+	return partitions.Options{Now: now, WidenUnique: f.widen, DropUnique: f.drop}
 }
 
 func newPartitionPlan(a *app) *cobra.Command {
@@ -54,38 +58,25 @@ func newPartitionPlan(a *app) *cobra.Command {
 		Example: `  atlasctl partition plan messages
   atlasctl partition plan audit.events --key at --interval day -o json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := fail.check(); err != nil {
+			if err := errors.Join(fail.check(), f.check()); err != nil {
 				return err
 			}
-			ctx := cmd.Context()
-			db, err := a.open(ctx, "partition plan")
-			if err != nil {
-				return err
-			}
-			defer db.Close()
-			o, err := f.options(ctx, a, db)
-			if err != nil {
-				return err
-			}
-			tables, err := a.tables(ctx, db, args, f.tableFlags)
-			if err != nil {
-				return err
-			}
-			r := result[partitions.PlanResult]{command: "partition plan", server: &db.Server}
-			for _, t := range tables {
-				p, err := partitions.Plan(ctx, db, t.Spec, o)
-				if err != nil {
+			return a.withTables(cmd, a.open, args, f.tableFlags, func(ctx context.Context, command string, s session) error {
+				r := result[partitions.PlanResult]{command: command, server: &s.db.Server, columns: planColumns()}
+				for _, t := range s.tables {
+					p, err := partitions.Plan(ctx, s.db, t.Spec, f.options(s.now))
+					if err != nil {
+						return err
+					}
+					r.rows = append(r.rows, p)
+					r.findings = append(append(r.findings, p.Blockers...), p.Warnings...)
+				}
+				r.after = func(w io.Writer) { printPlans(w, r.rows, a.flags.output == outputWide) }
+				if err := emit(a, r); err != nil {
 					return err
 				}
-				r.rows = append(r.rows, p)
-				r.findings = append(append(r.findings, p.Blockers...), p.Warnings...)
-			}
-			r.columns = planColumns()
-			r.after = func(w io.Writer) { printPlans(w, r.rows, a.flags.output == outputWide) }
-			if err := emit(a, r); err != nil {
-				return err
-			}
-			return fail.verdict(r.findings)
+				return fail.verdict(r.findings)
+			})
 		},
 	}
 	f.add(cmd)
@@ -156,27 +147,19 @@ out is bounded and reported. It can be interrupted anywhere and run again.`,
 		Example: `  atlasctl partition convert messages --dry-run
   atlasctl partition convert messages usage_logs`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			db, err := a.openWriter(ctx, "partition convert")
-			if err != nil {
+			if err := f.check(); err != nil {
 				return err
 			}
-			defer db.Close()
-			o, err := f.options(ctx, a, db)
-			if err != nil {
-				return err
-			}
-			tables, err := a.tables(ctx, db, args, f.tableFlags)
-			if err != nil {
-				return err
-			}
-			return a.convertTables(ctx, db, "partition convert", tables, func(ctx context.Context, t wanted) (partitions.ConvertResult, error) {
-				if a.flags.dryRun {
-					return planned(partitions.Plan(ctx, db, t.Spec, o))
-				}
-				return a.withProgress(db, func(p *progress) (partitions.ConvertResult, error) {
-					o.OnEvent = p.event
-					return partitions.Convert(ctx, db, t.Spec, o)
+			return a.withTables(cmd, a.openWriter, args, f.tableFlags, func(ctx context.Context, command string, s session) error {
+				o := f.options(s.now)
+				return a.convertTables(ctx, command, s, func(ctx context.Context, t wanted) (partitions.ConvertResult, error) {
+					if a.flags.dryRun {
+						return planned(partitions.Plan(ctx, s.db, t.Spec, o))
+					}
+					return a.withProgress(ctx, s.db, func(p *progress) (partitions.ConvertResult, error) {
+						o.OnEvent = p.event
+						return partitions.Convert(ctx, s.db, t.Spec, o)
+					})
 				})
 			})
 		},
@@ -185,8 +168,8 @@ out is bounded and reported. It can be interrupted anywhere and run again.`,
 	return cmd
 }
 
-func (a *app) withProgress(db *pg.DB, work func(*progress) (partitions.ConvertResult, error)) (partitions.ConvertResult, error) {
-	p := newProgress(a, db)
+func (a *app) withProgress(ctx context.Context, db *pg.DB, work func(*progress) (partitions.ConvertResult, error)) (partitions.ConvertResult, error) {
+	p := newProgress(ctx, a, db)
 	defer p.end()
 	return work(p)
 }
@@ -205,12 +188,12 @@ func planned(p partitions.PlanResult, err error) (partitions.ConvertResult, erro
 
 // convertTables works on one table after the other, and shows what was done
 // also when one fails. A dry run prints SQL alone.
-func (a *app) convertTables(ctx context.Context, db *pg.DB, command string, tables []wanted,
+func (a *app) convertTables(ctx context.Context, command string, s session,
 	work func(context.Context, wanted) (partitions.ConvertResult, error),
 ) error {
-	r := result[partitions.ConvertResult]{command: command, server: &db.Server, columns: convertColumns()}
+	r := result[partitions.ConvertResult]{command: command, server: &s.db.Server, columns: convertColumns()}
 	var failed error
-	for _, t := range tables {
+	for _, t := range s.tables {
 		c, err := work(ctx, t)
 		r.rows = append(r.rows, c)
 		r.findings = append(r.findings, c.Findings...)
@@ -219,14 +202,11 @@ func (a *app) convertTables(ctx context.Context, db *pg.DB, command string, tabl
 			break
 		}
 	}
-	if a.flags.dryRun && a.flags.output != outputJSON {
-		for _, c := range r.rows {
-			if _, err := fmt.Fprint(a.out, a.script(db, c.Steps)); err != nil {
-				return err
-			}
-		}
-		a.printFindings(a.err, r.findings)
-	} else if err := emit(a, r); err != nil {
+	var steps []partitions.Step
+	for _, c := range r.rows {
+		steps = append(steps, c.Steps...)
+	}
+	if err := emitWork(a, r, s.db, steps); err != nil {
 		return err
 	}
 	if failed != nil {
@@ -238,6 +218,16 @@ func (a *app) convertTables(ctx context.Context, db *pg.DB, command string, tabl
 		}
 	}
 	return nil
+}
+
+// emitWork shows what was done; of a dry run, the SQL alone.
+func emitWork[R any](a *app, r result[R], db *pg.DB, steps []partitions.Step) error {
+	if !a.flags.dryRun || a.flags.output == outputJSON {
+		return emit(a, r)
+	}
+	_, err := fmt.Fprint(a.out, a.script(db, steps))
+	a.printFindings(a.err, r.findings)
+	return err
 }
 
 // script is the SQL of steps with what psql needs before it.
@@ -271,26 +261,14 @@ func newPartitionRevert(a *app) *cobra.Command {
 		Short: "Make a converted table a plain one again, until cleanup",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			db, err := a.openWriter(ctx, "partition revert")
-			if err != nil {
-				return err
-			}
-			defer db.Close()
-			now, err := a.now(ctx, db)
-			if err != nil {
-				return err
-			}
-			tables, err := a.tables(ctx, db, args, f)
-			if err != nil {
-				return err
-			}
-			return a.convertTables(ctx, db, "partition revert", tables, func(ctx context.Context, t wanted) (partitions.ConvertResult, error) {
-				if a.flags.dryRun {
-					return partitions.PlanRevert(ctx, db, t.Spec)
-				}
-				return a.withProgress(db, func(p *progress) (partitions.ConvertResult, error) {
-					return partitions.Revert(ctx, db, t.Spec, partitions.Options{Now: now, OnEvent: p.event})
+			return a.withTables(cmd, a.openWriter, args, f, func(ctx context.Context, command string, s session) error {
+				return a.convertTables(ctx, command, s, func(ctx context.Context, t wanted) (partitions.ConvertResult, error) {
+					if a.flags.dryRun {
+						return partitions.PlanRevert(ctx, s.db, t.Spec)
+					}
+					return a.withProgress(ctx, s.db, func(p *progress) (partitions.ConvertResult, error) {
+						return partitions.Revert(ctx, s.db, t.Spec, partitions.Options{Now: s.now, OnEvent: p.event})
+					})
 				})
 			})
 		},

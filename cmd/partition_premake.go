@@ -1,8 +1,8 @@
 package cmd
 
 import (
+	"context"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -16,44 +16,27 @@ func newPartitionPremake(a *app) *cobra.Command {
 		Short:   "Make the partitions that the coming intervals will need, and fill gaps",
 		Example: `  atlasctl partition premake messages --ahead 6`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			db, err := a.openWriter(ctx, "partition premake")
-			if err != nil {
-				return err
-			}
-			defer db.Close()
-			now, err := a.now(ctx, db)
-			if err != nil {
-				return err
-			}
-			tables, err := a.tables(ctx, db, args, f)
-			if err != nil {
-				return err
-			}
-			p := newProgress(a, db)
-			defer p.end()
-			r := result[partitions.PremakeRow]{command: "partition premake", server: &db.Server, columns: premakeColumns()}
-			var failed error
-			var steps []partitions.Step
-			for _, t := range tables {
-				made, err := partitions.Premake(ctx, db, t.Spec, partitions.Options{Now: now, OnEvent: p.event}, a.flags.dryRun)
-				r.rows = append(r.rows, made.Rows...)
-				r.findings = append(r.findings, made.Findings...)
-				steps = append(steps, made.Steps...)
-				failed = errors.Join(failed, err)
-			}
-			if a.flags.dryRun && a.flags.output != outputJSON {
-				if _, err := fmt.Fprint(a.out, a.script(db, steps)); err != nil {
+			return a.withTables(cmd, a.openWriter, args, f, func(ctx context.Context, command string, s session) error {
+				p := newProgress(ctx, a, s.db)
+				defer p.end()
+				r := result[partitions.PremakeRow]{command: command, server: &s.db.Server, columns: premakeColumns()}
+				var failed error
+				var steps []partitions.Step
+				for _, t := range s.tables {
+					made, err := partitions.Premake(ctx, s.db, t.Spec, partitions.Options{Now: s.now, OnEvent: p.event}, a.flags.dryRun)
+					r.rows = append(r.rows, made.Rows...)
+					r.findings = append(r.findings, made.Findings...)
+					steps = append(steps, made.Steps...)
+					failed = errors.Join(failed, err)
+				}
+				if err := emitWork(a, r, s.db, steps); err != nil {
 					return err
 				}
-				a.printFindings(a.err, r.findings)
-			} else if err := emit(a, r); err != nil {
-				return err
-			}
-			if failed != nil {
-				return failed
-			}
-			return failOn{"error"}.verdict(r.findings)
+				if failed != nil {
+					return failed
+				}
+				return failOn{"error"}.verdict(r.findings)
+			})
 		},
 	}
 	f.add(cmd)

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -21,41 +22,29 @@ func newPartitionStatus(a *app) *cobra.Command {
 			if err := fail.check(); err != nil {
 				return err
 			}
-			ctx := cmd.Context()
-			db, err := a.open(ctx, "partition status")
-			if err != nil {
-				return err
-			}
-			defer db.Close()
-			now, err := a.now(ctx, db)
-			if err != nil {
-				return err
-			}
-			tables, err := a.tables(ctx, db, args, f)
-			if err != nil {
-				return err
-			}
-			r := result[partitions.StatusRow]{command: "partition status", server: &db.Server, columns: statusColumns()}
-			summaries := []*partitions.Summary{}
-			for _, t := range tables {
-				s, err := partitions.Status(ctx, db, t.Spec, now)
-				if errors.Is(err, partitions.ErrNoTable) {
-					s.Findings = append(s.Findings, missingTable(t.Table, err))
-				} else if err != nil {
+			return a.withTables(cmd, a.open, args, f, func(ctx context.Context, command string, s session) error {
+				r := result[partitions.StatusRow]{command: command, server: &s.db.Server, columns: statusColumns()}
+				summaries := []*partitions.Summary{}
+				for _, t := range s.tables {
+					st, err := partitions.Status(ctx, s.db, t.Spec, s.now)
+					if errors.Is(err, partitions.ErrNoTable) {
+						st.Findings = append(st.Findings, missingTable(t.Table, err))
+					} else if err != nil {
+						return err
+					}
+					r.rows = append(r.rows, st.Rows...)
+					r.findings = append(r.findings, st.Findings...)
+					if st.Summary != nil {
+						summaries = append(summaries, st.Summary)
+					}
+				}
+				r.extra = map[string]any{"summary": summaries}
+				r.after = func(w io.Writer) { printSummaries(w, summaries) }
+				if err := emit(a, r); err != nil {
 					return err
 				}
-				r.rows = append(r.rows, s.Rows...)
-				r.findings = append(r.findings, s.Findings...)
-				if s.Summary != nil {
-					summaries = append(summaries, s.Summary)
-				}
-			}
-			r.extra = map[string]any{"summary": summaries}
-			r.after = func(w io.Writer) { printSummaries(w, summaries) }
-			if err := emit(a, r); err != nil {
-				return err
-			}
-			return fail.verdict(r.findings)
+				return fail.verdict(r.findings)
+			})
 		},
 	}
 	f.add(cmd)
@@ -102,30 +91,22 @@ func newPartitionVerify(a *app) *cobra.Command {
 			if err := fail.check(); err != nil {
 				return err
 			}
-			ctx := cmd.Context()
-			db, err := a.open(ctx, "partition verify")
-			if err != nil {
-				return err
-			}
-			defer db.Close()
-			tables, err := a.tables(ctx, db, args, f)
-			if err != nil {
-				return err
-			}
-			r := result[partitions.VerifyRow]{command: "partition verify", server: &db.Server, columns: verifyColumns()}
-			for _, t := range tables {
-				v, err := partitions.Verify(ctx, db, t.Spec)
-				if err != nil {
+			return a.withTables(cmd, a.open, args, f, func(ctx context.Context, command string, s session) error {
+				r := result[partitions.VerifyRow]{command: command, server: &s.db.Server, columns: verifyColumns()}
+				for _, t := range s.tables {
+					v, err := partitions.Verify(ctx, s.db, t.Spec)
+					if err != nil {
+						return err
+					}
+					r.rows = append(r.rows, v.Rows...)
+					r.findings = append(r.findings, v.Findings...)
+					r.notices = append(r.notices, v.Notices...)
+				}
+				if err := emit(a, r); err != nil {
 					return err
 				}
-				r.rows = append(r.rows, v.Rows...)
-				r.findings = append(r.findings, v.Findings...)
-				r.notices = append(r.notices, v.Notices...)
-			}
-			if err := emit(a, r); err != nil {
-				return err
-			}
-			return fail.verdict(r.findings)
+				return fail.verdict(r.findings)
+			})
 		},
 	}
 	f.add(cmd)

@@ -19,6 +19,7 @@ const (
 
 // progress shows the steps of long work on standard error.
 type progress struct {
+	ctx context.Context //nolint:containedctx // of the ticking, which ends with the command that shows it
 	app *app
 	// worker is the session that does the work; a second one watches it.
 	worker *pg.DB
@@ -27,8 +28,8 @@ type progress struct {
 	wait   sync.WaitGroup
 }
 
-func newProgress(a *app, worker *pg.DB) *progress {
-	return &progress{app: a, worker: worker, pid: worker.PgConn().PID()}
+func newProgress(ctx context.Context, a *app, worker *pg.DB) *progress {
+	return &progress{ctx: ctx, app: a, worker: worker, pid: worker.PgConn().PID()}
 }
 
 // event is a [partitions.Options.OnEvent].
@@ -42,7 +43,7 @@ func (p *progress) event(e partitions.Event) {
 	if p.app.flags.quiet {
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(p.ctx)
 	p.stop = cancel
 	p.wait.Go(func() { p.tick(ctx, what) })
 }

@@ -32,15 +32,8 @@ func newReportSizes(a *app) *cobra.Command {
 				return err
 			}
 			defer db.Close()
-			for _, arg := range args {
-				name, err := pg.ParseName(arg)
-				if err != nil {
-					return pg.Usagef("%w", err)
-				}
-				if name, err = db.Resolve(ctx, name); err != nil {
-					return err
-				}
-				o.Tables = append(o.Tables, name)
+			if o.Tables, err = names(ctx, db, args); err != nil {
+				return err
 			}
 			sizes, err := report.Sizes(ctx, db, o)
 			if err != nil {

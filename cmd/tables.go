@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,6 +33,57 @@ type wanted struct {
 	partitions.Spec
 
 	archiveAfter string
+}
+
+// session is a connection with the tables that a command is about.
+type session struct {
+	db     *pg.DB
+	now    time.Time
+	tables []wanted
+}
+
+// connector is [app.open] or [app.openWriter].
+type connector func(ctx context.Context, command string) (*pg.DB, error)
+
+// withTables connects, reads the clock, finds out what is wanted of the tables,
+// and lets work do the rest.
+func (a *app) withTables(cmd *cobra.Command, connect connector, args []string, f tableFlags,
+	work func(ctx context.Context, command string, s session) error,
+) error {
+	ctx, command := cmd.Context(), commandName(cmd)
+	db, err := connect(ctx, command)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	s := session{db: db}
+	if s.now, err = a.now(ctx, db); err != nil {
+		return err
+	}
+	if s.tables, err = a.tables(ctx, db, args, f); err != nil {
+		return err
+	}
+	return work(ctx, command, s)
+}
+
+// commandName is the command as it is typed, without the program's name.
+func commandName(cmd *cobra.Command) string {
+	return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
+}
+
+// names turns arguments into resolved names, for commands that need no more.
+func names(ctx context.Context, db *pg.DB, args []string) ([]pg.Name, error) {
+	all := make([]pg.Name, len(args))
+	for i, arg := range args {
+		name, err := pg.ParseName(arg)
+		if err != nil {
+			return nil, pg.Usagef("%w", err)
+		}
+		if all[i], err = db.Resolve(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // tables turns arguments into tables; without any they are the configured

@@ -2,6 +2,7 @@ package partitions_test
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -90,19 +91,11 @@ func convert(t *testing.T, db *pg.DB, spec partitions.Spec, o partitions.Options
 }
 
 func explain(err error) string {
-	statement := ""
-	for e := err; e != nil; {
-		if se, ok := e.(*pg.StatementError); ok {
-			statement = se.Statement
-			break
-		}
-		u, ok := e.(interface{ Unwrap() error })
-		if !ok {
-			break
-		}
-		e = u.Unwrap()
+	se, ok := errors.AsType[*pg.StatementError](err)
+	if !ok {
+		return ""
 	}
-	return pg.Explain(err, statement) + statement
+	return pg.Explain(err, se.Statement) + se.Statement
 }
 
 func verify(t *testing.T, db *pg.DB, spec partitions.Spec) {

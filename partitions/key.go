@@ -51,8 +51,8 @@ func (k Key) Time(t time.Time) time.Time {
 		return t
 	}
 	y, m, d := t.In(k.Zone).Date()
-	h, min, s := t.In(k.Zone).Clock()
-	return time.Date(y, m, d, h, min, s, t.Nanosecond(), time.UTC)
+	hour, minute, second := t.In(k.Zone).Clock()
+	return time.Date(y, m, d, hour, minute, second, t.Nanosecond(), time.UTC)
 }
 
 // Period returns the period of a time of the key.
@@ -69,7 +69,7 @@ func (k Key) Text(t time.Time) string {
 	case Date:
 		return t.UTC().Format("2006-01-02")
 	default:
-		ms := uint64(max(t.UnixMilli(), 0)) //nolint:gosec // not negative
+		ms := uint64(max(t.UnixMilli(), 0))
 		var b [16]byte
 		for i := range 6 {
 			b[i] = byte(ms >> (8 * (5 - i)))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -28,11 +29,10 @@ func Known(ctx context.Context, q pg.Queryer, table pg.Name) (spec Spec, ok bool
 	}
 	key, err := t.Key(time.UTC)
 	if err != nil {
-		return spec, false, nil //nolint:nilerr // not a key that we know: nothing is known
+		return spec, false, nil // not a key that we know: nothing is known
 	}
 	spec = Spec{Table: table, Key: key.Column, Zone: time.UTC}
-	for i := len(t.Leaves) - 1; i >= 0; i-- {
-		l := t.Leaves[i]
+	for _, l := range slices.Backward(t.Leaves) {
 		if l.Lower.Unbounded || l.Upper.Unbounded {
 			continue
 		}

@@ -112,8 +112,8 @@ func midnight(y int, m time.Month, d int, loc *time.Location) time.Time {
 	if dateOf(before) != dateOf(noon) {
 		return start
 	}
-	h, min, s := before.Clock()
-	return start.Add(-time.Duration(h*3600+min*60+s+1) * time.Second)
+	hour, minute, second := before.Clock()
+	return start.Add(-time.Duration(hour*3600+minute*60+second+1) * time.Second)
 }
 
 // dateOf is t's local date as a comparable value.

@@ -66,8 +66,10 @@ func Status(ctx context.Context, db *pg.DB, spec Spec, now time.Time) (StatusRes
 			return err
 		}
 		if !t.Partitioned() {
-			r.Findings = append(r.Findings, pg.Finding{ID: "ATL-PART-030", Severity: pg.Error, Object: spec.Table.String(),
-				Message: spec.Table.String() + " is not partitioned", Fix: "atlasctl partition plan " + spec.Table.String()})
+			r.Findings = append(r.Findings, pg.Finding{
+				ID: "ATL-PART-030", Severity: pg.Error, Object: spec.Table.String(),
+				Message: spec.Table.String() + " is not partitioned", Fix: "atlasctl partition plan " + spec.Table.String(),
+			})
 			return nil
 		}
 		key, err := t.Key(spec.Zone)

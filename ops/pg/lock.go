@@ -201,8 +201,10 @@ func (db *DB) takeLocks(ctx context.Context, l Locked) (time.Time, error) {
 		if !granted.IsZero() {
 			limit = min(db.LockTimeout, db.holdLimit-time.Since(granted))
 			if limit < time.Millisecond {
-				return granted, &pgconn.PgError{Severity: "ERROR", Code: CodeLockNotAvailable,
-					Message: "the locks were not had together in time"}
+				return granted, &pgconn.PgError{
+					Severity: "ERROR", Code: CodeLockNotAvailable,
+					Message: "the locks were not had together in time",
+				}
 			}
 		}
 		sql := fmt.Sprintf("SET LOCAL lock_timeout = %d; %s", limit.Milliseconds(), lock)
