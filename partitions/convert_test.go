@@ -233,6 +233,26 @@ func TestRevertKeepsLaterRows(t *testing.T) {
 	}
 }
 
+// A row that comes into an empty leaf after the plan was made is moved too.
+func TestRevertMovesWhatComesAtTheLastMoment(t *testing.T) {
+	t.Parallel()
+	url := fixture(t)
+	db := open(t, url)
+	convert(t, db, usageLogs, options)
+	o := options
+	o.OnEvent = func(e partitions.Event) {
+		if e.Step == "switch back" && !e.Done {
+			pgtest.Exec(t, url, `INSERT INTO usage_logs (event, "timestamp") VALUES ('late', '2027-01-12')`)
+		}
+	}
+	if _, err := partitions.Revert(t.Context(), db, usageLogs, o); err != nil {
+		t.Fatal(err)
+	}
+	if n := pgtest.Scalar[int64](t, url, "SELECT count(*) FROM usage_logs"); n != 1001 {
+		t.Errorf("%d rows, want 1001", n)
+	}
+}
+
 // A change of the table between the plan and the lock is seen under the lock.
 func TestConvertSeesAConcurrentChange(t *testing.T) {
 	t.Parallel()

@@ -69,7 +69,7 @@ type converted struct {
 	before    Manifest // recorded at the conversion; nil if nothing was
 	leafStats []string // extended statistics of the history leaf, unqualified
 	oldKeys   []oldKey
-	others    []pg.Name // leaves with rows beside the history
+	others    []pg.Name // the leaves beside the history
 	rows      int64
 	plain     bool // never switched, or already back
 	hasCheck  bool // of a conversion that was begun
@@ -211,7 +211,8 @@ func sameKey(o Object, ix Index) bool {
 // knows which names need them.
 func unquoted(definition string) string { return strings.ReplaceAll(definition, `"`, "") }
 
-// countOthers finds the leaves beside the history that have rows.
+// countOthers finds the leaves beside the history, and refuses if they hold too
+// many rows. All of them are emptied later: a row may come into one meanwhile.
 func (v *converted) countOthers(ctx context.Context, db *pg.DB, spec Spec) error {
 	v.rows = int64(max(v.history.Rows, 0))
 	var moved int64
@@ -228,9 +229,8 @@ func (v *converted) countOthers(ctx context.Context, db *pg.DB, spec Spec) error
 		if err := db.QueryRow(ctx, sql).Scan(&n); err != nil {
 			return fmt.Errorf("count the rows of %s: %w", l.Name, err)
 		}
-		if moved += n; n > 0 {
-			v.others = append(v.others, l.Name)
-		}
+		moved += n
+		v.others = append(v.others, l.Name)
 	}
 	if moved > maxMovedRows {
 		v.block("ATL-PART-034", spec, fmt.Sprintf(
