@@ -283,10 +283,21 @@ func (v *converted) switchBackStep(db *pg.DB, spec Spec) Step {
 		What:      "switch " + spec.Table.String() + " back",
 		Locks:     switchLocks(v.manifest, spec.Table),
 		Relations: []uint32{v.table.OID, v.history.OID},
-		Body:      s.unchanged(db, sql),
+		Body: func(ctx context.Context, q pg.Queryer) ([]string, error) {
+			// A leaf that came meanwhile would be dropped with its rows.
+			if now, err := Inspect(ctx, q, spec.Table, spec.Zone); err != nil || !sameLeaves(now, v.table) {
+				return nil, errors.Join(err, errDrift)
+			}
+			return s.unchanged(db, sql)(ctx, q)
+		},
 		Committed: func(ctx context.Context, q pg.Queryer) (bool, error) {
 			t, err := Inspect(ctx, q, spec.Table, spec.Zone)
 			return err == nil && t.OID == v.history.OID, err
 		},
 	}, sql)
+}
+
+// sameLeaves says whether two looks at a table saw the same leaves.
+func sameLeaves(a, b *Table) bool {
+	return slices.EqualFunc(a.Leaves, b.Leaves, func(x, y Leaf) bool { return x.OID == y.OID })
 }
