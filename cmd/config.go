@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -61,7 +62,7 @@ func loadConfig(path string) (Config, error) {
 	}
 	for _, file := range candidates {
 		data, err := os.ReadFile(file) //nolint:gosec // the user names the file
-		if errors.Is(err, fs.ErrNotExist) && path == "" {
+		if path == "" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)) {
 			continue
 		}
 		if err != nil {

@@ -27,16 +27,11 @@ func Revert(ctx context.Context, db *pg.DB, spec Spec, o Options) (ConvertResult
 		return r, err
 	}
 	defer unlock()
-	begun := false
 	return walk(ctx, r, StateReverted, o, func(ctx context.Context) ([]Step, []pg.Finding, int64, error) {
 		v, err := inspectConverted(ctx, db, spec)
 		if err != nil {
 			return nil, nil, 0, err
 		}
-		if begun && v.table.Kind == kindTable && !v.recorded {
-			return nil, nil, 0, nil // there
-		}
-		begun = true
 		if len(v.blockers) > 0 {
 			return nil, v.blockers, 0, nil
 		}
@@ -106,8 +101,15 @@ func inspectConverted(ctx context.Context, db *pg.DB, spec Spec) (*converted, er
 	if err != nil {
 		return nil, err
 	}
-	if v.table.Kind == kindTable && recorded != nil {
-		return v, v.inspectUnswitched(ctx, db, spec)
+	if v.table.Kind == kindTable {
+		// Begun and never switched, or back already.
+		was, err := wasConverted(ctx, db, spec.Table, v.table.OID)
+		if err != nil {
+			return nil, err
+		}
+		if was {
+			return v, v.inspectUnswitched(ctx, db, spec)
+		}
 	}
 	if !v.table.Partitioned() {
 		v.block("ATL-PART-030", spec, spec.Table.String()+" is not partitioned", "")

@@ -39,8 +39,7 @@ const (
 // readConversion returns what is remembered of a table's conversion that has
 // not been reverted; nil if there is nothing.
 func readConversion(ctx context.Context, q pg.Queryer, table pg.Name) (*conversion, error) {
-	var exists bool
-	if err := q.QueryRow(ctx, `SELECT to_regclass('atlasctl.conversion') IS NOT NULL`).Scan(&exists); err != nil || !exists {
+	if exists, err := stateExists(ctx, q); err != nil || !exists {
 		return nil, err
 	}
 	var c conversion
@@ -57,6 +56,28 @@ func readConversion(ctx context.Context, q pg.Queryer, table pg.Name) (*conversi
 		return nil, fmt.Errorf("read the recorded manifest of %s: %w", table, err)
 	}
 	return &c, nil
+}
+
+// wasConverted says whether a plain table is one whose conversion was begun,
+// also if it was reverted since.
+func wasConverted(ctx context.Context, q pg.Queryer, table pg.Name, oid uint32) (was bool, err error) {
+	if exists, err := stateExists(ctx, q); err != nil || !exists {
+		return false, err
+	}
+	err = q.QueryRow(ctx, `SELECT EXISTS (SELECT FROM atlasctl.conversion
+		WHERE schema_name = $1 AND table_name = $2 AND source_oid = $3)`, table.Schema, table.Table, oid).Scan(&was)
+	if err != nil {
+		return false, fmt.Errorf("read what is recorded of %s: %w", table, err)
+	}
+	return was, nil
+}
+
+// stateExists says whether there is a record of conversions at all.
+func stateExists(ctx context.Context, q pg.Queryer) (exists bool, err error) {
+	if err := q.QueryRow(ctx, `SELECT to_regclass('atlasctl.conversion') IS NOT NULL`).Scan(&exists); err != nil {
+		return false, fmt.Errorf("look for the record of conversions: %w", err)
+	}
+	return exists, nil
 }
 
 // recordStep keeps what is attached to the table, for verify and revert.
