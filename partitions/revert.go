@@ -2,6 +2,7 @@ package partitions
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,6 +12,9 @@ import (
 
 	"github.com/atlasctl/atlasctl/ops/pg"
 )
+
+//go:embed sql/snapshots.sql
+var snapshotsSQL string
 
 // maxMovedRows is how many rows of leaves other than the history a reversion
 // moves back under its lock.
@@ -290,6 +294,9 @@ func (v *converted) switchBackStep(db *pg.DB, spec Spec) Step {
 			if now, err := Inspect(ctx, q, spec.Table, spec.Zone); err != nil || !sameLeaves(now, v.table) {
 				return nil, errors.Join(err, errDrift)
 			}
+			if err := v.nobodyLooks(ctx, q); err != nil {
+				return nil, err
+			}
 			return s.unchanged(db, sql)(ctx, q)
 		},
 		Committed: func(ctx context.Context, q pg.Queryer) (bool, error) {
@@ -297,6 +304,38 @@ func (v *converted) switchBackStep(db *pg.DB, spec Spec) Step {
 			return err == nil && t.OID == v.history.OID, err
 		},
 	}, sql)
+}
+
+// nobodyLooks refuses to move rows while another session has a snapshot: it
+// would no longer find them in the leaves, which are gone, and not yet in the
+// table, where they are newer than its snapshot. Without rows to move there is
+// nothing to miss.
+// https://www.postgresql.org/docs/current/mvcc-caveats.html
+func (v *converted) nobodyLooks(ctx context.Context, q pg.Queryer) error {
+	for _, leaf := range v.others {
+		var hasRows bool
+		if err := q.QueryRow(ctx, "SELECT EXISTS (SELECT FROM ONLY "+leaf.SQL()+")").Scan(&hasRows); err != nil {
+			return fmt.Errorf("look into %s: %w", leaf, err)
+		}
+		if !hasRows {
+			continue
+		}
+		rows, err := q.Query(ctx, snapshotsSQL)
+		if err != nil {
+			return fmt.Errorf("look for snapshots: %w", err)
+		}
+		others, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (b pg.Blocker, err error) {
+			return b, row.Scan(&b.PID, &b.User, &b.Application, &b.State, &b.Seconds)
+		})
+		if err != nil {
+			return fmt.Errorf("look for snapshots: %w", err)
+		}
+		if len(others) > 0 {
+			return &pg.BusyError{Why: "rows have to move, which sessions with an older snapshot would miss", Blockers: others}
+		}
+		return nil
+	}
+	return nil
 }
 
 // sameLeaves says whether two looks at a table saw the same leaves.

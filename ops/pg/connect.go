@@ -195,7 +195,7 @@ func (db *DB) look(ctx context.Context) error {
 	if db.Server.Pooler == PoolerTransaction {
 		return nil // every session setting would land on somebody else's server
 	}
-	_, err = db.Exec(ctx, "SELECT "+pinned(false))
+	_, err = db.Exec(ctx, "SELECT "+db.pinned(false))
 	if err != nil {
 		return err
 	}
@@ -209,7 +209,7 @@ func (db *DB) look(ctx context.Context) error {
 }
 
 // pinned sets what must not depend on a role's or database's defaults.
-func pinned(local bool) string {
+func (db *DB) pinned(local bool) string {
 	settings := []struct{ name, value string }{
 		{"TimeZone", "UTC"},
 		{"DateStyle", "ISO, YMD"},
@@ -219,7 +219,11 @@ func pinned(local bool) string {
 		{"row_security", "off"},
 		{"statement_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
+		{"idle_session_timeout", "0"},
 		{"lock_timeout", "0"},
+	}
+	if db.Server.Major() >= 17 {
+		settings = append(settings, struct{ name, value string }{"transaction_timeout", "0"})
 	}
 	calls := make([]string, len(settings))
 	for i, s := range settings {

@@ -69,6 +69,15 @@ func (h Held) Add(o Held) Held {
 	return Held{Longest: max(h.Longest, o.Longest), Retries: h.Retries + o.Retries}
 }
 
+// BusyError is what a Body returns if it has to be tried again because of what
+// other sessions do; like a lock that is not to be had.
+type BusyError struct {
+	Why      string
+	Blockers []Blocker
+}
+
+func (e *BusyError) Error() string { return e.Why }
+
 // Fixed is a Body that has nothing to look at.
 func Fixed(sql ...string) func(context.Context, Queryer) ([]string, error) {
 	return func(context.Context, Queryer) ([]string, error) { return sql, nil }
@@ -98,11 +107,16 @@ func (db *DB) RunLocked(ctx context.Context, l Locked) (Held, error) {
 			return held, ctx.Err()
 		}
 		wait := time.Duration(rand.Int64N(int64(backoff)))
-		blockers := db.blockers(ctx, l)
-		if time.Now().Add(wait).After(deadline) {
-			return held, notNow(l.What, held.Retries+1, blockers)
+		why, blockers := "no lock", []Blocker(nil)
+		if busy, ok := errors.AsType[*BusyError](err); ok {
+			why, blockers = busy.Why, busy.Blockers
+		} else {
+			blockers = db.blockers(ctx, l)
 		}
-		db.Log.InfoContext(ctx, "waiting for a lock", "to", l.What, "try", held.Retries+1, "held_by", blockers)
+		if time.Now().Add(wait).After(deadline) {
+			return held, notNow(l.What, why, held.Retries+1, blockers)
+		}
+		db.Log.InfoContext(ctx, "waiting: "+why, "to", l.What, "try", held.Retries+1, "held_by", blockers)
 		if err := Sleep(ctx, wait); err != nil {
 			return held, err
 		}
@@ -111,21 +125,24 @@ func (db *DB) RunLocked(ctx context.Context, l Locked) (Held, error) {
 	}
 }
 
-func notNow(what string, tries int, blockers []Blocker) error {
+func notNow(what, why string, tries int, blockers []Blocker) error {
 	if len(blockers) == 0 {
-		return NotNowf("%s: no lock after %d tries", what, tries)
+		return NotNowf("%s: %s after %d tries", what, why, tries)
 	}
 	names := make([]string, len(blockers))
 	for i, b := range blockers {
 		names[i] = b.String()
 	}
 	return WithHint(
-		NotNowf("%s: no lock after %d tries; held by %s", what, tries, strings.Join(names, "; ")),
+		NotNowf("%s: %s after %d tries; in the way: %s", what, why, tries, strings.Join(names, "; ")),
 		"wait until these transactions end, or end them with pg_terminate_backend(pid), and run the same command again")
 }
 
 // lockConflict says whether trying again may help.
 func lockConflict(err error) bool {
+	if _, ok := errors.AsType[*BusyError](err); ok {
+		return true
+	}
 	switch Code(err) {
 	case CodeLockNotAvailable, CodeDeadlockDetected, CodeSerializationFailure:
 		return true
@@ -303,7 +320,7 @@ func (db *DB) Read(ctx context.Context, statementTimeout time.Duration, fn func(
 		_ = tx.Rollback(ctx)
 	}()
 	local := fmt.Sprintf("SELECT %s, set_config('lock_timeout', '%d', true), set_config('statement_timeout', '%d', true)",
-		pinned(true), db.LockTimeout.Milliseconds(), statementTimeout.Milliseconds())
+		db.pinned(true), db.LockTimeout.Milliseconds(), statementTimeout.Milliseconds())
 	if _, err := tx.Exec(ctx, local); err != nil {
 		return err
 	}

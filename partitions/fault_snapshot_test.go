@@ -1,0 +1,116 @@
+package partitions_test
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/atlasctl/atlasctl/ops/pgtest"
+	"github.com/atlasctl/atlasctl/partitions"
+)
+
+// future are rows in leaves beside the history.
+const future = `INSERT INTO usage_logs (user_id, event, "timestamp")
+	SELECT md5('u' || i)::uuid, 'later', '2026-12-08 00:00+00'::timestamptz + i * interval '1 hour' FROM generate_series(0, 400) i`
+
+// before returns options that call f when a step is about to begin for the
+// first time.
+func before(step string, f func()) partitions.Options {
+	o := options
+	var once sync.Once
+	o.OnEvent = func(e partitions.Event) {
+		if e.Step == step && !e.Done {
+			once.Do(f)
+		}
+	}
+	return o
+}
+
+// A transaction whose snapshot is older than a switch, and that has not touched
+// the table before it, sees every row after it, at each isolation level that
+// keeps a snapshot.
+func TestASnapshotOlderThanTheSwitchSeesEveryRow(t *testing.T) {
+	t.Parallel()
+	for _, isolation := range []pgx.TxIsoLevel{pgx.RepeatableRead, pgx.Serializable} {
+		t.Run(string(isolation), func(t *testing.T) {
+			t.Parallel()
+			url := fixture(t)
+			db := open(t, url)
+			conn := pgtest.Connect(t, url)
+			var tx pgx.Tx
+			snapshot := func() {
+				var err error
+				if tx, err = conn.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: isolation}); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := tx.Exec(t.Context(), `SELECT count(*) FROM conversations`); err != nil {
+					t.Fatal(err)
+				}
+			}
+			sees := func(what string, want int64) {
+				t.Helper()
+				var got int64
+				if err := tx.QueryRow(t.Context(), `SELECT count(*) FROM usage_logs`).Scan(&got); err != nil {
+					t.Fatal(err)
+				}
+				if got != want {
+					t.Errorf("%s: sees %d rows, want %d", what, got, want)
+				}
+				if err := tx.Commit(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+
+			convert(t, db, usageLogs, before("switch", snapshot))
+			sees("older than convert's switch", 1000)
+
+			pgtest.Exec(t, url, future)
+			r, err := partitions.Revert(t.Context(), db, usageLogs, before("switch back", snapshot))
+			if err != nil || r.State != partitions.StateReverted {
+				t.Fatalf("revert: %s %v", r.State, err)
+			}
+			sees("older than revert's switch", 1401)
+		})
+	}
+}
+
+// A function that is STABLE reads by the snapshot of the statement that called
+// it, also when it had to wait for the switch.
+func TestAStatementThatWaitedForTheSwitchSeesEveryRow(t *testing.T) {
+	t.Parallel()
+	url := fixture(t)
+	pgtest.Exec(t, url, `CREATE FUNCTION logged() RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+		DECLARE n bigint; BEGIN PERFORM pg_advisory_xact_lock_shared(7); SELECT count(*) INTO n FROM public.usage_logs; RETURN n; END $$`)
+	db := open(t, url)
+	convert(t, db, usageLogs, options)
+	pgtest.Exec(t, url, future)
+
+	// The reader takes its snapshot and waits inside the function until the
+	// table is plain again.
+	gate, reader := pgtest.Connect(t, url), pgtest.Connect(t, url)
+	got := make(chan int64, 1)
+	opened := func() {
+		if _, err := gate.Exec(t.Context(), `SELECT pg_advisory_lock(7)`); err != nil {
+			t.Error(err)
+		}
+		go func() {
+			var n int64
+			if err := reader.QueryRow(t.Context(), `SELECT logged()`).Scan(&n); err != nil {
+				t.Error(err)
+			}
+			got <- n
+		}()
+		eventually(t, url, `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)`)
+	}
+	r, err := partitions.Revert(t.Context(), db, usageLogs, before("switch back", opened))
+	if err != nil || r.State != partitions.StateReverted {
+		t.Fatalf("revert: %s %v", r.State, err)
+	}
+	if _, err := gate.Exec(t.Context(), `SELECT pg_advisory_unlock(7)`); err != nil {
+		t.Error(err)
+	}
+	if n := <-got; n != 1401 {
+		t.Errorf("the function counted %d rows, want 1401", n)
+	}
+}

@@ -1,0 +1,341 @@
+package partitions_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
+	"github.com/atlasctl/atlasctl/ops/pgtest"
+	"github.com/atlasctl/atlasctl/partitions"
+)
+
+const (
+	loadRows    = 200_000
+	loadWriters = 4
+	loadReaders = 2
+)
+
+// entry is a row as its writer knows it to be committed.
+type entry struct {
+	version int
+	content string
+	at      time.Time
+}
+
+// load is a table under load. A row belongs to the writer of its id modulo
+// their number, so what a journal says of it can't be contradicted by another.
+type load struct {
+	url string
+
+	// What a reader may see lies between these: counted before a change is
+	// sent, and after its commit came back.
+	insertsTried, insertsDone, deletesTried, deletesDone atomic.Int64
+
+	statements, retries atomic.Int64
+	stall               atomic.Int64 // the longest statement of a writer, in nanoseconds
+}
+
+// TestNothingIsLostUnderLoad converts, reverts and converts again while writers
+// and readers go on through the table's name. Every row is then what its
+// writer's journal says, no statement has failed, and no reader has ever seen
+// fewer or more rows than there were, or one twice.
+func TestNothingIsLostUnderLoad(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	pgtest.Exec(t, url, `CREATE TABLE load (
+			id bigint PRIMARY KEY, version int NOT NULL, content text NOT NULL, created_at timestamptz NOT NULL,
+			CONSTRAINT load_once UNIQUE (id, created_at));
+		CREATE INDEX ON load (created_at)`,
+		fmt.Sprintf(`INSERT INTO load SELECT i, 0, 'row ' || i, '2026-11-24 00:00+00'::timestamptz - i * interval '2 minutes' FROM generate_series(0, %d) i`, loadRows-1),
+		`ANALYZE load`)
+	ensureState(t, url)
+	spec := partitions.Spec{
+		Table: pg.Name{Schema: "public", Table: "load"}, Key: "created_at", Interval: partitions.Month, Zone: time.UTC, Ahead: 3,
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+
+	l := &load{url: url}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var running sync.WaitGroup
+	journals := make([]map[int64]entry, loadWriters)
+	for w := range loadWriters {
+		journals[w] = map[int64]entry{}
+		for id := int64(w); id < loadRows; id += loadWriters {
+			journals[w][id] = entry{0, fmt.Sprintf("row %d", id), instant(t, "2026-11-24T00:00:00Z").Add(-time.Duration(id) * 2 * time.Minute)}
+		}
+		conn := pgtest.Connect(t, url)
+		random := rand.New(rand.NewPCG(seed, uint64(w)))
+		running.Go(func() { l.write(ctx, t, conn, random, int64(w), journals[w]) })
+	}
+	for range loadReaders {
+		conn := pgtest.Connect(t, url)
+		running.Go(func() { l.read(ctx, t, conn) })
+	}
+
+	db := open(t, url)
+	for round, work := range []func() (partitions.ConvertResult, error){
+		func() (partitions.ConvertResult, error) { return partitions.Convert(t.Context(), db, spec, options) },
+		func() (partitions.ConvertResult, error) { return partitions.Revert(t.Context(), db, spec, options) },
+		func() (partitions.ConvertResult, error) { return partitions.Convert(t.Context(), db, spec, options) },
+	} {
+		r, err := work()
+		if err != nil {
+			t.Errorf("round %d: %v\n%s", round, err, explain(err))
+			break
+		}
+		t.Logf("round %d: %s in %.1f s, longest exclusive lock %.0f ms, %d lock retries, %d statements so far, longest stall %s",
+			round, r.State, r.Seconds, r.LongestExclusiveLockMS, r.LockRetries, l.statements.Load(),
+			time.Duration(l.stall.Swap(0)).Round(time.Millisecond))
+	}
+	stop()
+	running.Wait()
+	t.Logf("%d statements, %d serialization failures tried again, %d rows inserted, %d deleted",
+		l.statements.Load(), l.retries.Load(), l.insertsDone.Load(), l.deletesDone.Load())
+
+	l.compare(t, journals)
+	verify(t, db, spec)
+}
+
+// measured runs a statement and keeps the longest time that one took.
+func (l *load) measured(f func() error) error {
+	start := time.Now()
+	err := f()
+	took := int64(time.Since(start))
+	for {
+		longest := l.stall.Load()
+		if took <= longest || l.stall.CompareAndSwap(longest, took) {
+			break
+		}
+	}
+	l.statements.Add(1)
+	return err
+}
+
+var isolations = []pgx.TxIsoLevel{pgx.ReadCommitted, pgx.ReadCommitted, pgx.RepeatableRead, pgx.Serializable}
+
+// write makes transactions of one to five statements, one in five rolled back,
+// until ctx is done.
+func (l *load) write(ctx context.Context, t *testing.T, conn *pgx.Conn, random *rand.Rand, writer int64, journal map[int64]entry) {
+	own := make([]int64, 0, len(journal))
+	for id := range journal {
+		own = append(own, id)
+	}
+	next := int64(loadRows) + writer
+	for ctx.Err() == nil {
+		tx := transaction{load: l, random: random, own: own, next: next, writer: writer, journal: journal, changed: map[int64]*entry{}}
+		isolation := isolations[random.IntN(len(isolations))]
+		err := tx.run(conn, isolation)
+		switch {
+		case err == nil && tx.rolledBack:
+		case err == nil:
+			next = tx.next
+			for id, e := range tx.changed {
+				_, had := journal[id]
+				switch {
+				case e == nil:
+					delete(journal, id)
+				case !had:
+					own = append(own, id)
+					fallthrough
+				default:
+					journal[id] = *e
+				}
+			}
+			l.insertsDone.Add(tx.inserts)
+			l.deletesDone.Add(tx.deletes)
+		case isolation == pgx.Serializable && serialization(err):
+			// What SERIALIZABLE is allowed to say at any time.
+			l.retries.Add(1)
+		default:
+			t.Errorf("writer %d (%s): %v", writer, isolation, err)
+			return
+		}
+		if tx.rolledBack || err != nil { // what was tried did not happen
+			l.insertsTried.Add(-tx.inserts)
+			l.deletesTried.Add(-tx.deletes)
+		}
+	}
+}
+
+func serialization(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == pg.CodeSerializationFailure
+}
+
+// transaction is one of a writer's, with what it changes: nil is deleted.
+type transaction struct {
+	*load
+
+	random           *rand.Rand
+	own              []int64
+	next, writer     int64
+	journal          map[int64]entry
+	changed          map[int64]*entry
+	inserts, deletes int64
+	rolledBack       bool
+}
+
+func (tx *transaction) run(conn *pgx.Conn, isolation pgx.TxIsoLevel) error {
+	// Not the test's context: a transaction that began is also finished.
+	ctx := context.Background()
+	t, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: isolation})
+	if err != nil {
+		return err
+	}
+	for range 1 + tx.random.IntN(5) {
+		if err := tx.measured(func() error { return tx.statement(ctx, t) }); err != nil {
+			return errors.Join(err, t.Rollback(ctx))
+		}
+	}
+	if tx.random.IntN(5) == 0 {
+		tx.rolledBack = true
+		return t.Rollback(ctx)
+	}
+	return tx.measured(func() error { return t.Commit(ctx) })
+}
+
+// pick returns a row of the writer's own as the transaction sees it.
+func (tx *transaction) pick() (int64, entry, bool) {
+	for range 10 {
+		id := tx.own[tx.random.IntN(len(tx.own))]
+		if c, ok := tx.changed[id]; ok {
+			if c != nil {
+				return id, *c, true
+			}
+			continue
+		}
+		if e, ok := tx.journal[id]; ok {
+			return id, e, true
+		}
+	}
+	return 0, entry{}, false
+}
+
+// moment is a key that the history holds, to the microsecond.
+func (tx *transaction) moment() time.Time {
+	return now.Add(-time.Duration(tx.random.Int64N(int64(400 * 24 * time.Hour)))).Truncate(time.Microsecond)
+}
+
+func (tx *transaction) newRow() (int64, entry) {
+	id := tx.next
+	tx.next += loadWriters
+	tx.inserts++
+	tx.insertsTried.Add(1)
+	e := entry{1, fmt.Sprintf("new %d", id), tx.moment()}
+	tx.changed[id] = &e
+	return id, e
+}
+
+func (tx *transaction) statement(ctx context.Context, t pgx.Tx) error {
+	want := int64(1)
+	var tag pgconn.CommandTag
+	var err error
+	id, e, ok := tx.pick()
+	if !ok {
+		return nil
+	}
+	switch tx.random.IntN(9) {
+	case 0, 1:
+		id, e := tx.newRow()
+		tag, err = t.Exec(ctx, `INSERT INTO load (id, version, content, created_at) VALUES ($1, $2, $3, $4)`, id, e.version, e.content, e.at)
+	case 2:
+		e.version, e.content = e.version+1, fmt.Sprintf("changed %d", id)
+		tx.changed[id] = &e
+		tag, err = t.Exec(ctx, `UPDATE load SET version = version + 1, content = $2 WHERE id = $1`, id, e.content)
+	case 3: // the key itself
+		e.version, e.at = e.version+1, tx.moment()
+		tx.changed[id] = &e
+		tag, err = t.Exec(ctx, `UPDATE load SET version = version + 1, created_at = $2 WHERE id = $1`, id, e.at)
+	case 4:
+		tx.deletes++
+		tx.deletesTried.Add(1)
+		tx.changed[id] = nil
+		tag, err = t.Exec(ctx, `DELETE FROM load WHERE id = $1 AND created_at = $2`, id, e.at)
+	case 5: // is there
+		want = 0
+		tag, err = t.Exec(ctx, `INSERT INTO load (id, version, content, created_at) VALUES ($1, 0, 'never', $2) ON CONFLICT (id, created_at) DO NOTHING`, id, e.at)
+	case 6: // is not
+		id, e := tx.newRow()
+		tag, err = t.Exec(ctx, `INSERT INTO load (id, version, content, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, id, e.version, e.content, e.at)
+	case 7:
+		e.version, e.content = e.version+1, fmt.Sprintf("upserted %d", id)
+		tx.changed[id] = &e
+		tag, err = t.Exec(ctx, `INSERT INTO load (id, version, content, created_at) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (id, created_at) DO UPDATE SET version = excluded.version, content = excluded.content`, id, e.version, e.content, e.at)
+	default:
+		want = 3
+		var rows [][]any
+		for range want {
+			id, e := tx.newRow()
+			rows = append(rows, []any{id, int32(e.version), e.content, e.at})
+		}
+		n, copyErr := t.CopyFrom(ctx, pgx.Identifier{"load"}, []string{"id", "version", "content", "created_at"}, pgx.CopyFromRows(rows))
+		tag, err = pgconn.NewCommandTag(fmt.Sprintf("COPY %d", n)), copyErr
+	}
+	if err == nil && tag.RowsAffected() != want {
+		err = fmt.Errorf("row %d: %s, want %d rows", id, tag, want)
+	}
+	return err
+}
+
+// read counts until ctx is done, and compares with what must be there.
+func (l *load) read(ctx context.Context, t *testing.T, conn *pgx.Conn) {
+	for ctx.Err() == nil {
+		inserted, deleted := l.insertsDone.Load(), l.deletesDone.Load()
+		var rows, different int64
+		err := conn.QueryRow(context.Background(), `SELECT count(*), count(DISTINCT id) FROM load`).Scan(&rows, &different)
+		if err != nil {
+			t.Errorf("reader: %v", err)
+			return
+		}
+		least, most := loadRows+inserted-l.deletesTried.Load(), loadRows+l.insertsTried.Load()-deleted
+		if rows < least || rows > most || rows != different {
+			t.Errorf("a reader saw %d rows, %d different ones, want %d to %d", rows, different, least, most)
+			return
+		}
+	}
+}
+
+// compare looks at every row.
+func (l *load) compare(t *testing.T, journals []map[int64]entry) {
+	t.Helper()
+	conn := pgtest.Connect(t, l.url)
+	rows, err := conn.Query(t.Context(), `SELECT id, version, content, created_at FROM load`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var id int64
+	var e entry
+	seen, wrong := 0, 0
+	_, err = pgx.ForEachRow(rows, []any{&id, &e.version, &e.content, &e.at}, func() error {
+		seen++
+		want, ok := journals[id%loadWriters][id]
+		if !ok || e.version != want.version || e.content != want.content || !e.at.Equal(want.at) {
+			if wrong++; wrong < 10 {
+				t.Errorf("row %d is %v, the journal has %v %v", id, e, want, ok)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expected := 0
+	for _, j := range journals {
+		expected += len(j)
+	}
+	if seen != expected {
+		t.Errorf("%d rows, the journals have %d", seen, expected)
+	}
+}
