@@ -1,8 +1,12 @@
 package cmd_test
 
 import (
+	"bytes"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/atlasctl/atlasctl/cmd"
@@ -33,4 +37,42 @@ func binary(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// environment is what a command gets, and nothing of ours.
+func environment(url string) []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "DATABASE_URL=" + url}
+}
+
+// run runs a command to its end.
+func run(t testing.TB, bin, url string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), bin, args...)
+	cmd.Env = environment(url)
+	var out, err bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &err
+	var exit *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.String(), err.String(), cmd.ProcessState.ExitCode()
+}
+
+// atlasctl runs a command that must succeed, and returns its stdout.
+func atlasctl(t testing.TB, bin, url string, args ...string) string {
+	t.Helper()
+	stdout, stderr, code := run(t, bin, url, args...)
+	if code != 0 {
+		t.Fatalf("atlasctl %s: exit code %d\n%s%s", strings.Join(args, " "), code, stdout, stderr)
+	}
+	return stdout
+}
+
+func readFile(t testing.TB, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }

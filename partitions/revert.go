@@ -22,8 +22,8 @@ const maxMovedRows = 10_000
 
 // Revert makes a converted table a plain one again: the history leaf takes its
 // name back, with what is attached to the partitioned table now and the keys
-// that it had before; rows of other leaves move into it. Errors and state as
-// [Convert].
+// that it had before. Rows of other leaves move into it; that needs a moment
+// in which no other session has a snapshot. Errors and state as [Convert].
 func Revert(ctx context.Context, db *pg.DB, spec Spec, o Options) (ConvertResult, error) {
 	r := ConvertResult{Table: spec.Table, Strategy: Attach, State: StatePlanned, Steps: []Step{}}
 	unlock, err := db.LockTable(ctx, spec.Table)
