@@ -313,4 +313,3 @@ func (v *victim) wait() int {
 	_ = v.cmd.Wait() // the exit code says it
 	return v.cmd.ProcessState.ExitCode()
 }
-

@@ -32,9 +32,6 @@ a second one exits with 4. With -o json it prints one line.`,
 				return err
 			}
 			defer db.Close()
-			if err := db.RequireWriter(); err != nil {
-				return err
-			}
 			tables, err := a.nightlyTables()
 			if err != nil {
 				return err

@@ -150,7 +150,7 @@ out is bounded and reported. It can be interrupted anywhere and run again.`,
 			if err := f.check(); err != nil {
 				return err
 			}
-			return a.withTables(cmd, a.openWriter, args, f.tableFlags, func(ctx context.Context, command string, s session) error {
+			return a.withTables(cmd, a.openConverter, args, f.tableFlags, func(ctx context.Context, command string, s session) error {
 				o := f.options(s.now)
 				return a.convertTables(ctx, command, s, func(ctx context.Context, t wanted) (partitions.ConvertResult, error) {
 					if a.flags.dryRun {

@@ -173,18 +173,26 @@ func (a *app) openWriter(ctx context.Context, command string) (*pg.DB, error) {
 	if err != nil || a.flags.dryRun {
 		return db, err
 	}
-	if db.Server.InRecovery && db.Server.Pooler != pg.PoolerTransaction {
-		return db, nil // what the command would do is refused by a finding of its own
+	err = db.RequireWriter()
+	if err == nil {
+		err = migrations.EnsureState(ctx, db.Config(), a.log)
 	}
-	if err := db.RequireWriter(); err != nil {
-		db.Close()
-		return nil, err
-	}
-	if err := migrations.EnsureState(ctx, db.Config(), a.log); err != nil {
+	if err != nil {
 		db.Close()
 		return nil, err
 	}
 	return db, nil
+}
+
+// openConverter is [app.openWriter] but for a replica: that is a blocker of a
+// conversion, with a finding of its own.
+func (a *app) openConverter(ctx context.Context, command string) (*pg.DB, error) {
+	db, err := a.open(ctx, command)
+	if err != nil || db.Server.InRecovery {
+		return db, err
+	}
+	db.Close()
+	return a.openWriter(ctx, command)
 }
 
 // fixedNow is the clock of --now; zero without it.

@@ -1,11 +1,15 @@
 package partitions_test
 
 import (
+	"errors"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/atlasctl/atlasctl/ops/pgtest"
 	"github.com/atlasctl/atlasctl/partitions"
 )
@@ -29,7 +33,7 @@ func before(step string, f func()) partitions.Options {
 
 // A transaction whose snapshot is older than a switch, and that has not touched
 // the table before it, sees every row after it, at each isolation level that
-// keeps a snapshot.
+// keeps a snapshot. A reversion that has rows to move waits for it to end.
 func TestASnapshotOlderThanTheSwitchSeesEveryRow(t *testing.T) {
 	t.Parallel()
 	for _, isolation := range []pgx.TxIsoLevel{pgx.RepeatableRead, pgx.Serializable} {
@@ -66,11 +70,9 @@ func TestASnapshotOlderThanTheSwitchSeesEveryRow(t *testing.T) {
 			sees("older than convert's switch", 1000)
 
 			pgtest.Exec(t, url, future)
-			r, err := partitions.Revert(t.Context(), db, usageLogs, before("switch back", snapshot))
-			if err != nil || r.State != partitions.StateReverted {
-				t.Fatalf("revert: %s %v", r.State, err)
-			}
+			refusesToRevert(t, db, before("switch back", snapshot))
 			sees("older than revert's switch", 1401)
+			revert(t, db, usageLogs)
 		})
 	}
 }
@@ -103,14 +105,24 @@ func TestAStatementThatWaitedForTheSwitchSeesEveryRow(t *testing.T) {
 		}()
 		eventually(t, url, `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)`)
 	}
-	r, err := partitions.Revert(t.Context(), db, usageLogs, before("switch back", opened))
-	if err != nil || r.State != partitions.StateReverted {
-		t.Fatalf("revert: %s %v", r.State, err)
-	}
+	refusesToRevert(t, db, before("switch back", opened))
 	if _, err := gate.Exec(t.Context(), `SELECT pg_advisory_unlock(7)`); err != nil {
 		t.Error(err)
 	}
 	if n := <-got; n != 1401 {
 		t.Errorf("the function counted %d rows, want 1401", n)
+	}
+	revert(t, db, usageLogs)
+}
+
+// refusesToRevert expects that rows are not moved while somebody's snapshot
+// would miss them, and that the sessions in the way are named.
+func refusesToRevert(t *testing.T, db *pg.DB, o partitions.Options) {
+	t.Helper()
+	db.LockDeadline = 500 * time.Millisecond
+	defer func() { db.LockDeadline = 20 * time.Second }()
+	_, err := partitions.Revert(t.Context(), db, usageLogs, o)
+	if !errors.Is(err, pg.ErrStopped) || !strings.Contains(err.Error(), "snapshot") || !strings.Contains(err.Error(), "pid ") {
+		t.Fatalf("revert beside an older snapshot: %v", err)
 	}
 }

@@ -141,8 +141,7 @@ func (t *Table) sameColumnOrder(ctx context.Context, q pg.Queryer) bool {
 	return err == nil && orders == 1
 }
 
-// verifyKeys looks for values of a widened key that are in more than one leaf.
-// The leaves beside the largest one are looked up in the others by the index.
+// verifyKeys looks for values of a widened key that more than one row has.
 func (r *VerifyResult) verifyKeys(ctx context.Context, q pg.Queryer, t *Table, key Key, recorded *conversion) error {
 	indexes, err := ReadIndexes(ctx, q, t.OID)
 	if err != nil {
@@ -160,48 +159,15 @@ func (r *VerifyResult) verifyKeys(ctx context.Context, q pg.Queryer, t *Table, k
 			}
 		}
 		old := ix.Columns[:len(ix.Columns)-1]
-		twice, err := keysInTwoLeaves(ctx, q, t, old)
-		if err != nil {
+		var twice int64
+		sql := fmt.Sprintf("SELECT count(*) - count(DISTINCT (%s)) FROM %s", pg.Idents(old), t.Name.SQL())
+		if err := q.QueryRow(ctx, sql).Scan(&twice); err != nil {
 			return err
 		}
 		r.check(t, fmt.Sprintf("values of (%s) in more than one row", joinColumns(old)), 0, twice,
 			"the old key is no longer unique in the server's eyes; correct the rows that share it")
 	}
 	return nil
-}
-
-// keysInTwoLeaves counts the rows whose key another row has as well.
-func keysInTwoLeaves(ctx context.Context, q pg.Queryer, t *Table, columns []string) (int64, error) {
-	same := make([]string, len(columns))
-	for i, c := range columns {
-		same[i] = fmt.Sprintf("o.%s = x.%s", pg.Ident(c), pg.Ident(c))
-	}
-	largest := t.largestLeaf()
-	var twice int64
-	for _, l := range t.Leaves {
-		var n int64
-		sql := fmt.Sprintf("SELECT count(*) FROM %s AS x WHERE EXISTS (SELECT FROM %s AS o WHERE %s AND (o.tableoid <> x.tableoid OR o.ctid <> x.ctid))",
-			l.Name.SQL(), t.Name.SQL(), strings.Join(same, " AND "))
-		if l.OID == largest {
-			// Within itself: the others are compared with it already.
-			sql = fmt.Sprintf("SELECT count(*) - count(DISTINCT (%s)) FROM %s", pg.Idents(columns), l.Name.SQL())
-		}
-		if err := q.QueryRow(ctx, sql).Scan(&n); err != nil {
-			return 0, err
-		}
-		twice += n
-	}
-	return twice, nil
-}
-
-func (t *Table) largestLeaf() uint32 {
-	var largest Leaf
-	for _, l := range t.Leaves {
-		if largest.OID == 0 || l.Bytes > largest.Bytes {
-			largest = l
-		}
-	}
-	return largest.OID
 }
 
 // verifyLeaves looks at what leaves must have of their own.
