@@ -90,7 +90,7 @@ func exitCode(err error) int {
 		return exitFindings
 	case errors.Is(err, pg.ErrStopped):
 		return exitStopped
-	case errors.Is(err, pg.ErrNotNow):
+	case errors.Is(err, pg.ErrNotNow), pg.Code(err) == pg.CodeLockNotAvailable:
 		return exitNotNow
 	case errors.Is(err, pg.ErrUsage), isCobraUsage(err):
 		return exitUsage

@@ -188,15 +188,29 @@ func archiveExpired(ctx context.Context, db *pg.DB, t Table, o Options) (string,
 		done.Findings, err
 }
 
+// analyze gives the planner statistics of the partitioned table, and of its
+// archive where there is one.
 func analyze(ctx context.Context, db *pg.DB, t Table, _ Options) (string, []pg.Finding, error) {
 	if why, err := notPartitioned(ctx, db, t); err != nil || why != "" {
 		return why, nil, errors.Join(err, skippedIf(why))
 	}
-	// From PostgreSQL 18 on the leaves, which autovacuum looks after, can be
-	// left out: https://www.postgresql.org/docs/18/sql-analyze.html
-	target := t.Table.SQL()
-	if db.Server.Major() >= 18 {
-		target = "ONLY " + target
+	roots := []pg.Name{t.Table}
+	archived := t.Table.With(partitions.LeafName(t.Table.Table, "archive"))
+	if table, err := partitions.Inspect(ctx, db, archived, t.Zone); err == nil && table.Partitioned() {
+		roots = append(roots, archived)
+	} else if err != nil && !errors.Is(err, partitions.ErrNoTable) {
+		return "", nil, err
 	}
-	return "statistics of the partitioned table", nil, db.RunOutside(ctx, "analyze "+t.Table.String(), "ANALYZE "+target)
+	for _, root := range roots {
+		// From PostgreSQL 18 on the leaves, which autovacuum looks after, can be
+		// left out: https://www.postgresql.org/docs/18/sql-analyze.html
+		target := root.SQL()
+		if db.Server.Major() >= 18 {
+			target = "ONLY " + target
+		}
+		if err := db.RunOutside(ctx, "analyze "+root.String(), "ANALYZE "+target); err != nil {
+			return "", nil, err
+		}
+	}
+	return fmt.Sprintf("statistics of %d partitioned tables", len(roots)), nil, nil
 }

@@ -195,8 +195,11 @@ func (db *DB) look(ctx context.Context) error {
 	if db.Server.Pooler == PoolerTransaction {
 		return nil // every session setting would land on somebody else's server
 	}
-	_, err = db.Exec(ctx, "SELECT "+db.pinned(false))
-	if err != nil {
+	if _, err = db.Exec(ctx, "SELECT "+db.pinned(false)); err != nil {
+		return err
+	}
+	// Looking at a table takes ACCESS SHARE on it: never wait for that without end.
+	if err := db.setLockTimeout(ctx, db.LockTimeout); err != nil {
 		return err
 	}
 	// So that a killed client's long statement ends on the server as well, and

@@ -291,11 +291,13 @@ func (db *DB) rollback(ctx context.Context) {
 // as CREATE INDEX CONCURRENTLY. Its locks let reads and writes pass, also
 // while it waits for them, so it may wait until the deadline.
 func (db *DB) RunOutside(ctx context.Context, what, sql string) error {
-	wait := fmt.Sprintf("SET lock_timeout = %d", db.LockDeadline.Milliseconds())
-	if err := db.execSimple(ctx, wait); err != nil {
+	if err := db.setLockTimeout(ctx, db.LockDeadline); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	err := db.execSimple(ctx, sql)
+	if reset := db.setLockTimeout(context.WithoutCancel(ctx), db.LockTimeout); reset != nil && err == nil {
+		err = reset
+	}
 	switch {
 	case err == nil:
 		return nil
@@ -304,6 +306,11 @@ func (db *DB) RunOutside(ctx context.Context, what, sql string) error {
 	default:
 		return fmt.Errorf("%s: %w", what, err)
 	}
+}
+
+// setLockTimeout sets the session's lock_timeout.
+func (db *DB) setLockTimeout(ctx context.Context, d time.Duration) error {
+	return db.execSimple(ctx, fmt.Sprintf("SET lock_timeout = %d", max(d.Milliseconds(), 1)))
 }
 
 // Read runs fn in one read-only transaction with local timeouts, which leaves
