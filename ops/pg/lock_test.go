@@ -177,10 +177,10 @@ func TestSessionSettingsArePinned(t *testing.T) {
 	url := pgtest.Database(t)
 	name := pgtest.Scalar[string](t, url, "SELECT quote_ident(current_database())")
 	pgtest.Exec(t, url, "ALTER DATABASE "+name+" SET timezone = 'Asia/Kolkata'", "ALTER DATABASE "+name+" SET datestyle = 'German'",
-		"ALTER DATABASE "+name+" SET statement_timeout = '1ms'", "ALTER DATABASE "+name+" SET search_path = 'nowhere'")
+		"ALTER DATABASE "+name+" SET statement_timeout = '200ms'", "ALTER DATABASE "+name+" SET search_path = 'nowhere'")
 	db := open(t, url, pg.Options{})
 	var got string
-	err := db.QueryRow(t.Context(), "SELECT '2025-01-01 00:00+00'::timestamptz::text || current_setting('search_path') FROM pg_sleep(0.02)").Scan(&got)
+	err := db.QueryRow(t.Context(), "SELECT '2025-01-01 00:00+00'::timestamptz::text || current_setting('search_path') FROM pg_sleep(0.3)").Scan(&got)
 	if err != nil || got != "2025-01-01 00:00:00+00pg_catalog" {
 		t.Errorf("%q, %v", got, err)
 	}
