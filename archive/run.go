@@ -3,6 +3,7 @@ package archive
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/atlasctl/atlasctl/partitions"
@@ -18,7 +19,7 @@ func (j *job) run(ctx context.Context) error {
 		return nil
 	}
 	j.o.Log.InfoContext(ctx, "archive", "table", j.spec.Table.String(), "older_than", j.o.OlderThan.String(),
-		"cutoff", j.res.Cutoff, "run", j.runID)
+		"cutoff", j.res.Cutoff.Format(time.RFC3339), "run", j.runID)
 	j.notices()
 	if exists, err := ledgerExists(ctx, j.db); err != nil {
 		return err

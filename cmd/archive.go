@@ -155,7 +155,11 @@ func (a *app) archiveProgress() func(archive.Progress) {
 			return
 		}
 		last = time.Now()
-		a.log.Info(fmt.Sprintf("%s: %s", p.Partition, p.Step), "rows", p.Rows)
+		if what := fmt.Sprintf("%s: %s", p.Partition, p.Step); p.Rows > 0 {
+			a.log.Info(what, "rows", p.Rows)
+		} else {
+			a.log.Info(what)
+		}
 	}
 }
 

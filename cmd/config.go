@@ -30,7 +30,7 @@ type TableConfig struct {
 	Interval        string `yaml:"interval"`
 	TimeZone        string `yaml:"time_zone"`
 	Ahead           int    `yaml:"ahead"`
-	ArchiveAfter    string `yaml:"archive_after"`
+	ArchiveAfter    string `yaml:"archive_after"` // "": maintain archives nothing
 	PartitionSchema string `yaml:"partition_schema"`
 
 	name pg.Name
@@ -39,7 +39,7 @@ type TableConfig struct {
 // Defaults of a table that doesn't say otherwise.
 const (
 	defaultAhead        = 3
-	defaultArchiveAfter = "1y"
+	defaultArchiveAfter = "1y" // of archive run; maintain moves nothing unasked
 )
 
 // builtinTables are what atlasctl works on without a configuration.
@@ -111,13 +111,10 @@ func (c *Config) check(where string) error {
 		if t.Ahead == 0 {
 			t.Ahead = defaultAhead
 		}
-		if t.ArchiveAfter == "" {
-			t.ArchiveAfter = defaultArchiveAfter
-		}
 		if _, err := t.spec(); err != nil {
 			return pg.Usagef("%s: %s: %w", where, name, err)
 		}
-		if _, err := archive.ParseAge(t.ArchiveAfter); err != nil {
+		if _, err := archive.ParseAge(t.archiveAge()); err != nil {
 			return pg.Usagef("%s: %s: archive_after: %w", where, name, err)
 		}
 	}
@@ -139,6 +136,14 @@ func (t TableConfig) spec() (partitions.Spec, error) {
 		return spec, fmt.Errorf("time_zone %q is not a zone of the time zone database", t.TimeZone)
 	}
 	return spec, nil
+}
+
+// archiveAge is the age from which rows are archived by command.
+func (t TableConfig) archiveAge() string {
+	if t.ArchiveAfter == "" {
+		return defaultArchiveAfter
+	}
+	return t.ArchiveAfter
 }
 
 // find returns the configuration of a table.

@@ -66,9 +66,11 @@ func (a *app) nightlyTables() ([]maintain.Table, error) {
 		if err != nil {
 			return nil, err
 		}
-		age, err := archive.ParseAge(t.ArchiveAfter)
-		if err != nil {
-			return nil, pg.Usagef("configuration: %s: archive_after: %w", t.name, err)
+		var age archive.Age
+		if t.ArchiveAfter != "" {
+			if age, err = archive.ParseAge(t.ArchiveAfter); err != nil {
+				return nil, pg.Usagef("configuration: %s: archive_after: %w", t.name, err)
+			}
 		}
 		tables = append(tables, maintain.Table{Spec: spec, ArchiveAfter: age})
 	}

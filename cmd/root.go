@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"time"
+	_ "time/tzdata" // zones, also where the system has none
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"

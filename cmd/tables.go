@@ -103,7 +103,7 @@ func (a *app) tables(ctx context.Context, db *pg.DB, args []string, f tableFlags
 			if err != nil {
 				return nil, err
 			}
-			all = append(all, wanted{f.apply(spec), t.ArchiveAfter})
+			all = append(all, wanted{f.apply(spec), t.archiveAge()})
 		}
 		return all, nil
 	}
@@ -138,7 +138,7 @@ func (a *app) table(ctx context.Context, db *pg.DB, arg string, f tableFlags) (w
 		archiveAfter: defaultArchiveAfter,
 	}
 	if t, ok := a.config.find(name); ok {
-		w.archiveAfter = t.ArchiveAfter
+		w.archiveAfter = t.archiveAge()
 		if w.Spec, err = t.spec(); err != nil {
 			return w, err
 		}

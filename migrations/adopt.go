@@ -31,18 +31,55 @@ type column struct{ name, typ string }
 
 // tables are those of the storage schema by the version that makes each.
 var tables = map[int64]table{
-	2: {"profiles", true, []column{{"id", "uuid"}, {"email", "text"}, {"subscription_tier", "text"},
-		{"subscription_status", "text"}, {"usage_stats", "jsonb"}, {"created_at", "timestamptz"}, {"updated_at", "timestamptz"}}},
-	3: {"conversations", true, []column{{"id", "uuid"}, {"user_id", "uuid"}, {"title", "text"},
-		{"created_at", "timestamptz"}, {"updated_at", "timestamptz"}}},
-	4: {"messages", false, []column{{"id", "uuid"}, {"conversation_id", "uuid"}, {"role", "text"},
-		{"content", "text"}, {"created_at", "timestamptz"}}},
-	5: {"daily_usage", false, []column{{"id", "int8"}, {"user_id", "uuid"}, {"date", "date"}, {"conversations_count", "int4"},
-		{"total_tokens_used", "int4"}, {"api_cost_estimate", "numeric"}, {"tier", "text"}}},
-	6: {"usage_logs", false, []column{{"id", "int8"}, {"user_id", "uuid"}, {"event", "text"}, {"data", "jsonb"},
-		{"timestamp", "timestamptz"}}},
-	7: {"response_cache", false, []column{{"id", "uuid"}, {"query_hash", "text"}, {"query_text", "text"}, {"response_text", "text"},
-		{"tier", "text"}, {"hit_count", "int4"}, {"created_at", "timestamptz"}, {"expires_at", "timestamptz"}}},
+	2: {"profiles", true, []column{
+		{"id", "uuid"},
+		{"email", "text"},
+		{"subscription_tier", "text"},
+		{"subscription_status", "text"},
+		{"usage_stats", "jsonb"},
+		{"created_at", "timestamptz"},
+		{"updated_at", "timestamptz"},
+	}},
+	3: {"conversations", true, []column{
+		{"id", "uuid"},
+		{"user_id", "uuid"},
+		{"title", "text"},
+		{"created_at", "timestamptz"},
+		{"updated_at", "timestamptz"},
+	}},
+	4: {"messages", false, []column{
+		{"id", "uuid"},
+		{"conversation_id", "uuid"},
+		{"role", "text"},
+		{"content", "text"},
+		{"created_at", "timestamptz"},
+	}},
+	5: {"daily_usage", false, []column{
+		{"id", "int8"},
+		{"user_id", "uuid"},
+		{"date", "date"},
+		{"conversations_count", "int4"},
+		{"total_tokens_used", "int4"},
+		{"api_cost_estimate", "numeric"},
+		{"tier", "text"},
+	}},
+	6: {"usage_logs", false, []column{
+		{"id", "int8"},
+		{"user_id", "uuid"},
+		{"event", "text"},
+		{"data", "jsonb"},
+		{"timestamp", "timestamptz"},
+	}},
+	7: {"response_cache", false, []column{
+		{"id", "uuid"},
+		{"query_hash", "text"},
+		{"query_text", "text"},
+		{"response_text", "text"},
+		{"tier", "text"},
+		{"hit_count", "int4"},
+		{"created_at", "timestamptz"},
+		{"expires_at", "timestamptz"},
+	}},
 }
 
 // wider are the types that read and compare like the one that the migration

@@ -8,8 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
 )
 
 // What an application made before it knew of atlasctl: other defaults, wider
@@ -54,8 +55,10 @@ func TestAdoptMakesWhatIsMissingAndAltersNothing(t *testing.T) {
 		for _, a := range done {
 			actions = append(actions, a.Name+" "+string(a.Action))
 		}
-		want := []string{"roles_and_auth applied", "profiles adopted", "conversations adopted", "messages applied",
-			"daily_usage applied", "usage_logs adopted", "response_cache applied"}
+		want := []string{
+			"roles_and_auth applied", "profiles adopted", "conversations adopted", "messages applied",
+			"daily_usage applied", "usage_logs adopted", "response_cache applied",
+		}
 		if !slices.Equal(actions, want) {
 			t.Errorf("got  %q\nwant %q", actions, want)
 		}

@@ -7,9 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/atlasctl/atlasctl/ops/pgtest"
-	"github.com/jackc/pgx/v5"
 )
 
 func TestRoleThatMayNotCreateRoles(t *testing.T) {

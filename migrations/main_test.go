@@ -7,9 +7,10 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/atlasctl/atlasctl/ops/pgtest"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/atlasctl/atlasctl/ops/pgtest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

@@ -12,6 +12,7 @@ import (
 // Action is what happened, or would happen, to a migration.
 type Action string
 
+// The actions.
 const (
 	Migrated  Action = "applied"   // its Up ran
 	Adopted   Action = "adopted"   // its table was there; only recorded

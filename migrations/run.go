@@ -8,8 +8,9 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/pressly/goose/v3"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
 )
 
 // Applied is one migration that a command has dealt with.

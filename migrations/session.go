@@ -10,10 +10,11 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3/lock"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
 )
 
 // lockID is the key of the advisory lock: "atlasctl" in ASCII. Not goose's own,

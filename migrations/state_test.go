@@ -4,8 +4,9 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
 )
 
 func TestEnsureState(t *testing.T) {

@@ -7,8 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
 )
 
 func TestUpDownUp(t *testing.T) {
@@ -126,14 +127,22 @@ func TestTablesTakeRealData(t *testing.T) {
 	mustUp(t, cfg)
 	conn := connect(t, cfg)
 	for _, c := range []struct{ into, csv string }{
-		{"profiles (id, email, subscription_tier, subscription_status, usage_stats, created_at, updated_at)",
-			"0019975e-8850-55bc-b308-3f05a9d8491d,a@example.com,core,active,{},2023-12-21T18:23:02-08:00,2023-12-21T18:23:02-08:00\n"},
-		{"conversations (id, user_id, title, created_at, updated_at)",
-			"00255599-1b4e-52b4-8324-7915641b18fc,0019975e-8850-55bc-b308-3f05a9d8491d,citus 2019,2019-05-16T21:19:38+05:45,2019-05-22T17:51:15+00:00\n"},
-		{"messages (id, conversation_id, role, content, created_at)",
-			"a38414b3-0567-5a90-85cb-edcdd7d29eab,00255599-1b4e-52b4-8324-7915641b18fc,user,\"Ünï\n\n\"\"code\"\" 漢字\",2011-06-22T11:13:07-06:00\n"},
-		{"usage_logs (user_id, event, data, timestamp)",
-			"0019975e-8850-55bc-b308-3f05a9d8491d,commit,\"{\"\"repo\"\": \"\"x\"\"}\",2011-06-22T11:13:07-06:00\n"},
+		{
+			"profiles (id, email, subscription_tier, subscription_status, usage_stats, created_at, updated_at)",
+			"0019975e-8850-55bc-b308-3f05a9d8491d,a@example.com,core,active,{},2023-12-21T18:23:02-08:00,2023-12-21T18:23:02-08:00\n",
+		},
+		{
+			"conversations (id, user_id, title, created_at, updated_at)",
+			"00255599-1b4e-52b4-8324-7915641b18fc,0019975e-8850-55bc-b308-3f05a9d8491d,citus 2019,2019-05-16T21:19:38+05:45,2019-05-22T17:51:15+00:00\n",
+		},
+		{
+			"messages (id, conversation_id, role, content, created_at)",
+			"a38414b3-0567-5a90-85cb-edcdd7d29eab,00255599-1b4e-52b4-8324-7915641b18fc,user,\"Ünï\n\n\"\"code\"\" 漢字\",2011-06-22T11:13:07-06:00\n",
+		},
+		{
+			"usage_logs (user_id, event, data, timestamp)",
+			"0019975e-8850-55bc-b308-3f05a9d8491d,commit,\"{\"\"repo\"\": \"\"x\"\"}\",2011-06-22T11:13:07-06:00\n",
+		},
 	} {
 		_, err := conn.PgConn().CopyFrom(t.Context(), strings.NewReader(c.csv), "COPY public."+c.into+" FROM STDIN WITH (FORMAT csv)")
 		if err != nil {

@@ -4,7 +4,7 @@
 // How a table is converted without copying a row, in reading order:
 // [Period] and [Bound] are the arithmetic of ranges; [Inspect] reads what a
 // table is; manifest.go reads everything attached to it, as the DDL that makes
-// it again; blockers.go says what stands in the way; convert.go holds the list
+// it again; preflight.go says what stands in the way; convert.go holds the list
 // of steps that plan, dry run, convert and resume all walk; revert.go walks
 // back.
 //

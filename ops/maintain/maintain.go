@@ -27,6 +27,7 @@ import (
 type Table struct {
 	partitions.Spec
 
+	// ArchiveAfter is the age from which rows are archived; zero for never.
 	ArchiveAfter archive.Age
 }
 
@@ -177,6 +178,9 @@ func skippedIf(why string) error {
 }
 
 func archiveExpired(ctx context.Context, db *pg.DB, t Table, o Options) (string, []pg.Finding, error) {
+	if t.ArchiveAfter.IsZero() {
+		return "no archive_after is configured", nil, errSkipped
+	}
 	done, err := archive.Run(ctx, db, t.Spec, archive.Options{OlderThan: t.ArchiveAfter, Now: o.Now, Log: db.Log})
 	var rows int64
 	for _, row := range done.Rows {

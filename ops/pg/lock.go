@@ -107,16 +107,14 @@ func (db *DB) RunLocked(ctx context.Context, l Locked) (Held, error) {
 			return held, ctx.Err()
 		}
 		wait := time.Duration(rand.Int64N(int64(backoff)))
-		why, blockers := "no lock", []Blocker(nil)
-		if busy, ok := errors.AsType[*BusyError](err); ok {
-			why, blockers = busy.Why, busy.Blockers
-		} else {
-			blockers = db.blockers(ctx, l)
+		busy, ok := errors.AsType[*BusyError](err)
+		if !ok {
+			busy = &BusyError{Why: "no lock", Blockers: db.blockers(ctx, l)}
 		}
 		if time.Now().Add(wait).After(deadline) {
-			return held, notNow(l.What, why, held.Retries+1, blockers)
+			return held, notNow(l.What, held.Retries+1, busy)
 		}
-		db.Log.InfoContext(ctx, "waiting: "+why, "to", l.What, "try", held.Retries+1, "held_by", blockers)
+		db.Log.InfoContext(ctx, "waiting: "+busy.Why, "to", l.What, "try", held.Retries+1, "held_by", busy.Blockers)
 		if err := Sleep(ctx, wait); err != nil {
 			return held, err
 		}
@@ -125,16 +123,16 @@ func (db *DB) RunLocked(ctx context.Context, l Locked) (Held, error) {
 	}
 }
 
-func notNow(what, why string, tries int, blockers []Blocker) error {
-	if len(blockers) == 0 {
-		return NotNowf("%s: %s after %d tries", what, why, tries)
+func notNow(what string, tries int, busy *BusyError) error {
+	if len(busy.Blockers) == 0 {
+		return NotNowf("%s: %s after %d tries", what, busy.Why, tries)
 	}
-	names := make([]string, len(blockers))
-	for i, b := range blockers {
+	names := make([]string, len(busy.Blockers))
+	for i, b := range busy.Blockers {
 		names[i] = b.String()
 	}
 	return WithHint(
-		NotNowf("%s: %s after %d tries; in the way: %s", what, why, tries, strings.Join(names, "; ")),
+		NotNowf("%s: %s after %d tries; in the way: %s", what, busy.Why, tries, strings.Join(names, "; ")),
 		"wait until these transactions end, or end them with pg_terminate_backend(pid), and run the same command again")
 }
 

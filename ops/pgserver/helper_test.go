@@ -4,7 +4,7 @@ package pgserver
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -142,7 +142,7 @@ func cold(ctx context.Context, dir string, hook func(*Server)) (*Server, error) 
 	}
 	hook(s)
 	if err := s.initialize(ctx, ""); err != nil {
-		return nil, fmt.Errorf("%w (stop: %v)", err, s.Stop())
+		return nil, errors.Join(err, s.Stop())
 	}
 	return s, s.launch(ctx)
 }

@@ -3,6 +3,7 @@
 package pgserver
 
 import (
+	"errors"
 	"os"
 	"syscall"
 )
@@ -12,4 +13,4 @@ func tryLock(f *os.File) error {
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }
 
-func lockBusy(err error) bool { return err == syscall.EWOULDBLOCK }
+func lockBusy(err error) bool { return errors.Is(err, syscall.EWOULDBLOCK) }

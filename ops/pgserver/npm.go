@@ -73,7 +73,7 @@ func (f *finder) fromNpm(ctx context.Context, want wanted, into string) error {
 	if dist.UnpackedSize > 0 {
 		size = slog.Int64("unpacked_bytes", dist.UnpackedSize)
 	}
-	f.log.Info("downloading PostgreSQL", "version", version, size, "with", "npm "+name)
+	f.log.LogAttrs(ctx, slog.LevelInfo, "downloading PostgreSQL", slog.String("version", version), size, slog.String("with", "npm "+name))
 	if _, err := run.npm(ctx, "pack", "--loglevel=error", "--ignore-scripts", "--pack-destination", work, name+"@"+version); err != nil {
 		return err
 	}

@@ -171,7 +171,10 @@ func TestStartFailureShowsTheLogAndLeavesNothing(t *testing.T) {
 func TestRefusedOptions(t *testing.T) {
 	dir := nursery(t)
 	for _, o := range []Options{
-		{Version: "13"}, {Version: "19"}, {Version: "latest"}, {Version: "18.1.2"},
+		{Version: "13"},
+		{Version: "19"},
+		{Version: "latest"},
+		{Version: "18.1.2"},
 		{Settings: map[string]string{"port": "1"}},
 	} {
 		o.Dir = dir

@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/atlasctl/atlasctl/ops/pg"
 )
@@ -84,7 +85,7 @@ func (n *node) conditions() []string {
 // node's parent.
 func (n *node) walk(path []*node, visit func(n *node, path []*node)) {
 	visit(n, path)
-	path = append(path[:len(path):len(path)], n)
+	path = append(slices.Clip(path), n)
 	for _, child := range n.Plans {
 		child.walk(path, visit)
 	}

@@ -80,7 +80,8 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := report.Plans(t.Context(), db, report.PlansOptions{Analyze: true, Queries: []report.Query{
-		{ID: "good", SQL: `SELECT 1`, Sample: `SELECT 1`, Role: role}, {ID: "bad", SQL: `SELECT`, Sample: `SELECT nothing`, Role: role},
+		{ID: "good", SQL: `SELECT 1`, Sample: `SELECT 1`, Role: role},
+		{ID: "bad", SQL: `SELECT`, Sample: `SELECT nothing`, Role: role},
 		{ID: "worse", SQL: `nonsense`, Role: "nobody"},
 	}}); err != nil {
 		t.Fatal(err)
