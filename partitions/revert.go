@@ -331,7 +331,7 @@ func (v *converted) nobodyLooks(ctx context.Context, q pg.Queryer) error {
 			return fmt.Errorf("look for snapshots: %w", err)
 		}
 		if len(others) > 0 {
-			return &pg.BusyError{Why: "rows have to move, which sessions with an older snapshot would miss", Blockers: others}
+			return &pg.BusyError{Why: "rows have to move, which sessions with an older snapshot would miss (let the application pause)", Blockers: others}
 		}
 		return nil
 	}
