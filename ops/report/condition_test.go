@@ -45,7 +45,7 @@ func TestKeyUsage(t *testing.T) {
 // Whatever a condition looks like, reading it ends and does not panic.
 func FuzzKeyUsage(f *testing.F) {
 	f.Add(`((m.at)::date = ANY ('{(}'::date[])) OR (ROW(m.at) < "a"."b"(`)
-	f.Fuzz(func(t *testing.T, cond string) {
+	f.Fuzz(func(_ *testing.T, cond string) {
 		keyUsage(cond, "m", "at")
 		equalities(&node{Alias: "m", Filter: cond}, []string{"at"})
 	})

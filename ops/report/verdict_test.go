@@ -249,7 +249,7 @@ func TestVerdicts(t *testing.T) {
 			if want == "" {
 				want = "public.messages"
 			}
-			if table := fmt.Sprint(row.Table); table != want {
+			if table := fmt.Sprint(row.Table); table != want { //nolint:gocritic // a nil name has no String
 				t.Errorf("table: %s, want %s", table, want)
 			}
 			writes := strings.HasPrefix(tt.sql, "INSERT") || strings.HasPrefix(tt.sql, "UPDATE")
