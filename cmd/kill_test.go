@@ -154,6 +154,7 @@ func (w work) survives(t *testing.T, bin, url string, sums map[string]string, sc
 	v := w.start(t, bin, url)
 	strike(t, v)
 	code := v.wait()
+	t.Logf("exit code %d after %d steps", code, len(v.steps))
 	if got := w.checksums(t, url); !maps.Equal(got, sums) {
 		t.Errorf("rows right after the accident: %s", cmp.Diff(sums, got))
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/atlasctl/atlasctl/ops/pgtest"
 )
@@ -104,16 +106,7 @@ func loadReal(t *testing.T, url string) {
 	t.Helper()
 	conn := pgtest.Connect(t, url)
 	for _, table := range realTables {
-		file, err := os.Open(filepath.Join("testdata", "data", table.name+".csv.gz"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = file.Close() }()
-		rows, err := gzip.NewReader(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		tag, err := conn.PgConn().CopyFrom(t.Context(), rows, fmt.Sprintf("COPY %s (%s) FROM STDIN (FORMAT csv, HEADER)", table.name, table.columns))
+		tag, err := loadFile(t, conn, table.name, table.columns)
 		if err != nil {
 			t.Fatalf("load %s: %v", table.name, err)
 		}
@@ -122,6 +115,20 @@ func loadReal(t *testing.T, url string) {
 		}
 	}
 	pgtest.Exec(t, url, "ANALYZE")
+}
+
+func loadFile(t *testing.T, conn *pgx.Conn, table, columns string) (tag pgconn.CommandTag, err error) {
+	t.Helper()
+	file, err := os.Open(filepath.Join("testdata", "data", table+".csv.gz"))
+	if err != nil {
+		return tag, err
+	}
+	defer func() { _ = file.Close() }()
+	rows, err := gzip.NewReader(file)
+	if err != nil {
+		return tag, err
+	}
+	return conn.PgConn().CopyFrom(t.Context(), rows, fmt.Sprintf("COPY %s (%s) FROM STDIN (FORMAT csv, HEADER)", table, columns))
 }
 
 // realSums are the rows of each table and of its archive, if it has one.

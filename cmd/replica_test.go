@@ -22,7 +22,7 @@ func TestReplica(t *testing.T) {
 
 	// A server that finds this file is a standby, if one that waits in vain.
 	// https://www.postgresql.org/docs/current/warm-standby.html
-	if err := os.WriteFile(filepath.Join(server.DataDir(), "standby.signal"), nil, 0o644); err != nil { //nolint:gosec // the server's user reads it
+	if err := os.WriteFile(filepath.Join(server.DataDir(), "standby.signal"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := server.Restart(t.Context()); err != nil {

@@ -23,7 +23,7 @@ var surroundings = []struct{ name, database, role string }{
 	{name: "New York", database: "SET TimeZone = 'America/New_York'"},
 	{name: "Kolkata", database: "SET TimeZone = 'Asia/Kolkata'", role: "SET TimeZone = 'Pacific/Apia'"},
 	{name: "German", database: "SET DateStyle = 'German, DMY'", role: "SET DateStyle = 'SQL, MDY'"},
-	{name: "hurried", role: "SET statement_timeout = '1ms'; SET lock_timeout = '1ms'; SET idle_in_transaction_session_timeout = '1ms'"},
+	{name: "hurried", role: "SET statement_timeout = '1s'; SET lock_timeout = '1s'; SET idle_in_transaction_session_timeout = '1s'"},
 	{name: "elsewhere", database: `SET search_path = '"$user"'`, role: "SET search_path = ''"},
 	{name: "quoting", role: "SET quote_all_identifiers = on; SET standard_conforming_strings = off; SET bytea_output = escape"},
 	{name: "strict", role: "SET default_transaction_isolation = serializable; SET default_transaction_deferrable = on; SET IntervalStyle = sql_standard; SET extra_float_digits = -15"},

@@ -40,11 +40,11 @@ func TestSettingsOfTheRoleDontReachTheWork(t *testing.T) {
 // holds its lock.
 func TestTimeoutsOfTheRoleAreOff(t *testing.T) {
 	t.Parallel()
-	limits := []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout"}
+	limits := []string{"statement_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout"}
 	if pgtest.Scalar[int](t, pgtest.AdminURL(t), `SELECT current_setting('server_version_num')::int`) >= 170000 {
 		limits = append(limits, "transaction_timeout")
 	}
-	role := ""
+	role := "SET lock_timeout = '17s';"
 	for _, limit := range limits {
 		role += "SET " + limit + " = '17s';"
 	}
@@ -58,6 +58,10 @@ func TestTimeoutsOfTheRoleAreOff(t *testing.T) {
 		if value != "0" {
 			t.Errorf("%s is %s in the session, want 0", limit, value)
 		}
+	}
+	var wait string // for a lock has a limit of its own
+	if err := db.QueryRow(t.Context(), "SELECT current_setting('lock_timeout')").Scan(&wait); err != nil || wait == "17s" {
+		t.Errorf("lock_timeout is %s in the session: %v", wait, err)
 	}
 }
 
