@@ -133,6 +133,7 @@ func (a *app) archiveTables(ctx context.Context, s session, f archiveFlags,
 	work func(context.Context, *pg.DB, partitions.Spec, archive.Options) (archive.Result, error),
 ) ([]archive.Result, error) {
 	var results []archive.Result
+	changed := false
 	for _, t := range s.tables {
 		o, err := f.options(a, s.now, t)
 		if err != nil {
@@ -141,8 +142,9 @@ func (a *app) archiveTables(ctx context.Context, s session, f archiveFlags,
 		one, err := work(ctx, s.db, t.Spec, o)
 		results = append(results, one)
 		if err != nil {
-			return results, err
+			return results, partWay(ctx, changed, err)
 		}
+		changed = changed || one.State == archive.StateArchived && len(one.Rows) > 0
 	}
 	return results, nil
 }

@@ -99,6 +99,15 @@ func exitCode(err error) int {
 	}
 }
 
+// partWay makes an error of a later table one of a run that has changed
+// something before it.
+func partWay(ctx context.Context, changed bool, err error) error {
+	if err == nil || !changed || ctx.Err() != nil || errors.Is(err, pg.ErrStopped) {
+		return err
+	}
+	return pg.WithHint(pg.Stoppedf("%w", err), "what is done is kept; run the same command again to go on")
+}
+
 // isCobraUsage recognises the one error of cobra that can't be wrapped.
 func isCobraUsage(err error) bool { return strings.HasPrefix(err.Error(), "unknown command ") }
 

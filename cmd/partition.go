@@ -193,14 +193,16 @@ func (a *app) convertTables(ctx context.Context, command string, s session,
 ) error {
 	r := result[partitions.ConvertResult]{command: command, server: &s.db.Server, columns: convertColumns()}
 	var failed error
+	changed := false
 	for _, t := range s.tables {
 		c, err := work(ctx, t)
 		r.rows = append(r.rows, c)
 		r.findings = append(r.findings, c.Findings...)
 		if err != nil {
-			failed = err
+			failed = partWay(ctx, changed, err)
 			break
 		}
+		changed = changed || c.Changed
 	}
 	var steps []partitions.Step
 	for _, c := range r.rows {

@@ -21,6 +21,7 @@ func newPartitionPremake(a *app) *cobra.Command {
 				defer p.end()
 				r := result[partitions.PremakeRow]{command: command, server: &s.db.Server, columns: premakeColumns()}
 				var failed error
+				changed := false
 				var steps []partitions.Step
 				for _, t := range s.tables {
 					made, err := partitions.Premake(ctx, s.db, t.Spec, partitions.Options{Now: s.now, OnEvent: p.event}, a.flags.dryRun)
@@ -28,7 +29,9 @@ func newPartitionPremake(a *app) *cobra.Command {
 					r.findings = append(r.findings, made.Findings...)
 					steps = append(steps, made.Steps...)
 					failed = errors.Join(failed, err)
+					changed = changed || made.Made > 0
 				}
+				failed = partWay(ctx, changed, failed)
 				if err := emitWork(a, r, s.db, steps); err != nil {
 					return err
 				}

@@ -39,6 +39,7 @@ type ConvertResult struct {
 	Seconds                float64      `json:"seconds"`
 	LongestExclusiveLockMS float64      `json:"longest_exclusive_lock_ms"`
 	LockRetries            int          `json:"lock_retries"`
+	Changed                bool         `json:"-"` // whether this run did anything
 	Findings               []pg.Finding `json:"-"` // blockers, then warnings
 }
 
@@ -119,7 +120,6 @@ func walk(ctx context.Context, r ConvertResult, goal string, o Options,
 ) (ConvertResult, error) {
 	began := time.Now()
 	var held pg.Held
-	changed := false
 	tries := map[string]int{}
 	finish := func(err error) (ConvertResult, error) {
 		r.Seconds = time.Since(began).Seconds()
@@ -131,7 +131,7 @@ func walk(ctx context.Context, r ConvertResult, goal string, o Options,
 		if ctx.Err() != nil {
 			err = ctx.Err() // not how the server worded it
 		}
-		if changed {
+		if r.Changed {
 			r.State = StatePartial
 			if ctx.Err() == nil {
 				err = pg.Stoppedf("%w", err)
@@ -151,7 +151,7 @@ func walk(ctx context.Context, r ConvertResult, goal string, o Options,
 		r.Rows = max(r.Rows, rows) // known once analysed
 		if worst, _ := pg.Worst(findings); worst == pg.Error {
 			r.Findings = findings
-			if !changed {
+			if !r.Changed {
 				r.State = StateBlocked
 				return finish(nil)
 			}
@@ -182,7 +182,7 @@ func walk(ctx context.Context, r ConvertResult, goal string, o Options,
 		if err != nil {
 			return finish(err)
 		}
-		changed = changed || !step.bookkeeping
+		r.Changed = r.Changed || !step.bookkeeping
 		event(o, Event{Table: r.Table, Step: step.Name, Done: true, Took: time.Since(start)})
 	}
 }

@@ -35,6 +35,7 @@ const (
 // PremakeResult says which leaves there are now.
 type PremakeResult struct {
 	Rows     []PremakeRow
+	Made     int    // of the rows, those that are new
 	Steps    []Step // what was, or in a dry run would be, done
 	Findings []pg.Finding
 }
@@ -95,17 +96,21 @@ func Premake(ctx context.Context, db *pg.DB, spec Spec, o Options, dryRun bool) 
 			return r, ctx.Err()
 		}
 		if err != nil {
-			failed = errors.Join(failed, err)
 			r.Findings = append(r.Findings, leafFinding(spec.leafName(w.suffix), err))
+			if errors.Is(err, pg.ErrNotNow) || db.IsClosed() {
+				failed = err // the next leaf would fare no better
+				break
+			}
 			continue
 		}
+		r.Made++
 		r.Rows = append(r.Rows, PremakeRow{spec.Table, leaf.name, w.Lower, w.Upper, leaf.action})
 	}
 	slices.SortFunc(r.Rows, func(a, b PremakeRow) int { return compareLower(a.Lower, b.Lower) })
-	if failed != nil && errors.Is(failed, pg.ErrNotNow) {
-		return r, failed
+	if failed != nil && r.Made > 0 && !dryRun {
+		failed = pg.Stoppedf("%w", failed)
 	}
-	return r, nil
+	return r, failed
 }
 
 func compareLower(a, b *time.Time) int {

@@ -197,9 +197,7 @@ func TestCancelledStartLeavesNothing(t *testing.T) {
 			} else if !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("error is %v", err)
 			}
-			if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left)+len(processesIn(t, dir)) > 0 {
-				t.Errorf("left behind: %v %v", left, processesIn(t, dir))
-			}
+			assertNothingIn(t, dir)
 		})
 	}
 }
