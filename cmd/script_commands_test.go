@@ -328,10 +328,10 @@ const userTables = `SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c
 	WHERE c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'atlasctl')
 	AND n.nspname NOT LIKE 'pg\_toast%' AND c.relpersistence <> 't' ORDER BY 1`
 
-// schemaOf is pg_dump's view of everything but atlasctl's own state.
+// schemaOf is everything but atlasctl's own state.
 func schemaOf(t testing.TB, url string) string {
 	t.Helper()
-	return pgtest.PgDump(t, url, "--schema-only", "--exclude-schema=atlasctl")
+	return pgtest.Schema(t, url)
 }
 
 // checksum is the count and an order-free hash of what a query shows, whatever

@@ -24,7 +24,7 @@ func TestServerCrashes(t *testing.T) {
 	url := server.URL("postgres")
 	pgtest.Exec(t, url, schemaSQL, rowsSQL)
 	ensureState(t, url)
-	schema := func() string { return pgtest.PgDump(t, url, "--schema-only", "--schema=public") }
+	schema := func() string { return pgtest.Schema(t, url) }
 	plain, sum := schema(), checksum(t, url, "SELECT * FROM messages")
 
 	forth := func(db *pg.DB, o partitions.Options) (partitions.ConvertResult, error) {

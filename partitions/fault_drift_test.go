@@ -38,11 +38,11 @@ func TestWhatIsAttachedMeanwhileIsKept(t *testing.T) {
 			if _, err := partitions.Revert(t.Context(), db, usageLogs, options); err != nil {
 				t.Fatalf("revert: %v\n%s", err, explain(err))
 			}
-			after := pgtest.PgDump(t, url, "--schema-only", "--schema=public")
+			after := pgtest.Schema(t, url)
 
 			other := fixture(t)
 			pgtest.Exec(t, other, ddl)
-			if want := pgtest.PgDump(t, other, "--schema-only", "--schema=public"); want != after {
+			if want := pgtest.Schema(t, other); want != after {
 				t.Errorf("the schema afterwards is\n%s\n--- want\n%s", after, want)
 			}
 		})

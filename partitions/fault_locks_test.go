@@ -22,7 +22,10 @@ func TestTheQueueBehindAConversionIsShort(t *testing.T) {
 		slack       = 1500 * time.Millisecond // of a busy machine
 	)
 	url := fixture(t)
-	dump := pgtest.PgDump(t, url, "--schema-only", "--schema=public")
+	// From 18 on a published table whose replica identity holds an unpublished
+	// generated column takes no UPDATE.
+	pgtest.Exec(t, url, `ALTER TABLE messages REPLICA IDENTITY DEFAULT`)
+	dump := pgtest.Schema(t, url)
 	holder := pgtest.Connect(t, url)
 	tx, err := holder.Begin(t.Context())
 	if err != nil {
@@ -66,7 +69,7 @@ func TestTheQueueBehindAConversionIsShort(t *testing.T) {
 			t.Errorf("somebody waited for %s", l)
 		}
 	}
-	if after := pgtest.PgDump(t, url, "--schema-only", "--schema=public"); after != dump {
+	if after := pgtest.Schema(t, url); after != dump {
 		t.Errorf("the schema has changed:\n%s", after)
 	}
 

@@ -2,9 +2,13 @@ package pgtest
 
 import (
 	"bytes"
+	_ "embed"
 	"os/exec"
 	"regexp"
+	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/atlasctl/atlasctl/ops/pgserver"
 )
@@ -44,4 +48,32 @@ func clean(dump string) string {
 	dump = dumped.ReplaceAllString(dump, "")
 	dump = header.ReplaceAllString(dump, "")
 	return blank.ReplaceAllString(dump, "\n\n")
+}
+
+//go:embed sql/schema.sql
+var schemaSQL string
+
+// Schema returns a database's schema without atlasctl's own, to compare two: in
+// the words of pg_dump, which knows what others forget, or where the machine has
+// none that is as new as the server, in those of the catalogs.
+func Schema(t testing.TB, url string) string {
+	t.Helper()
+	major := Scalar[int](t, url, `SELECT current_setting('server_version_num')::int / 10000`)
+	if _, err := pgserver.FindTool(t.Context(), "pg_dump", major); err == nil {
+		return PgDump(t, url, "--schema-only", "--exclude-schema=atlasctl")
+	}
+	conn := Connect(t, url)
+	// So that every name is qualified, whatever the database sets.
+	if _, err := conn.Exec(t.Context(), "SET search_path = pg_catalog"); err != nil {
+		t.Fatalf("pgtest: schema: %v", err)
+	}
+	rows, err := conn.Query(t.Context(), schemaSQL)
+	if err != nil {
+		t.Fatalf("pgtest: schema: %v", err)
+	}
+	facts, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatalf("pgtest: schema: %v", err)
+	}
+	return strings.Join(facts, "\n")
 }
