@@ -193,20 +193,27 @@ func event(o Options, e Event) {
 	}
 }
 
-// mergeSteps keeps the SQL of steps as they were first seen: once a step is
-// done, the catalogs no longer say what it took.
+// mergeSteps brings what was seen first up to date: once a step is done, the
+// catalogs no longer say what it took, or that it was needed at all.
 func mergeSteps(seen, now []Step) []Step {
-	if len(seen) == 0 {
-		return now
-	}
-	for i := range now {
-		for _, s := range seen {
-			if s.Name == now[i].Name && len(now[i].SQL) == 0 {
-				now[i].SQL, now[i].Lock = s.SQL, s.Lock
+	merged := make([]Step, 0, len(now))
+	named := func(name string) func(Step) bool { return func(s Step) bool { return s.Name == name } }
+	for _, s := range seen {
+		s.Done = true
+		if i := slices.IndexFunc(now, named(s.Name)); i >= 0 {
+			s.Done = now[i].Done
+			if len(now[i].SQL) > 0 {
+				s.SQL, s.Lock = now[i].SQL, now[i].Lock
 			}
 		}
+		merged = append(merged, s)
 	}
-	return now
+	for _, s := range now {
+		if !slices.ContainsFunc(seen, named(s.Name)) {
+			merged = append(merged, s)
+		}
+	}
+	return merged
 }
 
 // steps is the runbook of a conversion.
