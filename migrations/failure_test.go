@@ -94,7 +94,7 @@ func TestWaitsForALockOnATable(t *testing.T) {
 	if !errors.Is(err, pg.ErrStopped) || pg.Code(err) != pg.CodeLockNotAvailable {
 		t.Errorf("%v", err)
 	}
-	time.AfterFunc(200*time.Millisecond, func() { _, _ = holder.Exec(context.Background(), `ROLLBACK`) })
+	releaseLater(t, holder, `ROLLBACK`)
 	short.LockDeadline = time.Minute
 	if _, err := Up(t.Context(), cfg, Options{Limits: short}); err != nil {
 		t.Errorf("%v", err)
@@ -146,4 +146,16 @@ func TestPasswordIsInNoError(t *testing.T) {
 	if err == nil || strings.Contains(err.Error(), "s3cret") {
 		t.Error(err)
 	}
+}
+
+// releaseLater has holder let go of what others wait for, and ends before the
+// connection is closed.
+func releaseLater(t *testing.T, holder *pgx.Conn, sql string) {
+	t.Helper()
+	released := make(chan struct{})
+	time.AfterFunc(200*time.Millisecond, func() {
+		defer close(released)
+		_, _ = holder.Exec(context.Background(), sql) // the waiting run says if it did not work
+	})
+	t.Cleanup(func() { <-released })
 }
