@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/atlasctl/atlasctl/ops/pgserver"
 	"github.com/atlasctl/atlasctl/ops/pgtest"
 )
@@ -242,8 +243,8 @@ func execute(ctx context.Context, url string, statements ...string) error {
 func cmdPsqlFile(ts *testscript.TestScript, args []string) {
 	need(ts, args, 1, "psqlfile file")
 	s := state(ts)
-	major := pgtest.Scalar[int](s.t, database(ts), `SELECT current_setting('server_version_num')::int / 10000`)
-	psql, err := pgserver.FindTool(s.t.Context(), "psql", major)
+	// Unlike pg_dump, an older psql serves newer servers.
+	psql, err := pgserver.FindTool(s.t.Context(), "psql", pg.OldestSupported)
 	if err != nil {
 		s.t.Skipf("psqlfile: %v", err)
 	}

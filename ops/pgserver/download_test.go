@@ -50,9 +50,6 @@ func downloader(t *testing.T, repository string) (*finder, *bytes.Buffer) {
 // passed over at once, and that several processes' worth of requests end in one
 // download.
 func TestDownloadByNpm(t *testing.T) {
-	if testing.Short() {
-		t.Skip("downloads 23 MB")
-	}
 	npm, err := exec.LookPath("npm")
 	if err != nil {
 		t.Skip(err)
