@@ -67,23 +67,20 @@ func (s *survey) chooseCutoff(ctx context.Context, db *pg.DB, spec Spec, now Per
 	for range max(spec.Ahead, 1) {
 		latest = latest.Next()
 	}
-	keys, err := s.probeKeys(ctx, db, spec, latest.End)
+	lastKey, err := s.probeKeys(ctx, db, spec, latest.End)
 	if err != nil {
 		return err
 	}
-	if keys.latest.After(s.cutoff) || keys.latest.Equal(s.cutoff) {
-		s.cutoff = s.key.Period(keys.latest, spec.Interval).End
+	if !lastKey.Before(s.cutoff) {
+		s.cutoff = s.key.Period(lastKey, spec.Interval).End
 	}
 	return nil
 }
 
-type keyRange struct{ latest time.Time }
-
 // probeKeys looks for NULL keys and for keys at or past limit, which are
-// blockers, and for the latest key before it. Without an index on the key it
+// blockers, and returns the latest key before it; zero for none. Without an index on the key it
 // gives up after a while: the check's validation finds the same.
-func (s *survey) probeKeys(ctx context.Context, db *pg.DB, spec Spec, limit time.Time) (keyRange, error) {
-	var found keyRange
+func (s *survey) probeKeys(ctx context.Context, db *pg.DB, spec Spec, limit time.Time) (found time.Time, err error) {
 	var nulls, beyond bool
 	var latest *string
 	col, table := pg.Ident(spec.Key), spec.Table.SQL()
@@ -91,7 +88,7 @@ func (s *survey) probeKeys(ctx context.Context, db *pg.DB, spec Spec, limit time
 		EXISTS (SELECT FROM ONLY %[1]s WHERE %[2]s >= %[3]s),
 		(SELECT %[2]s::text FROM ONLY %[1]s WHERE %[2]s < %[3]s ORDER BY %[2]s DESC LIMIT 1)`,
 		table, col, s.key.Typed(limit))
-	err := db.Read(ctx, probeTimeout, func(ctx context.Context, q pg.Queryer) error {
+	err = db.Read(ctx, probeTimeout, func(ctx context.Context, q pg.Queryer) error {
 		return q.QueryRow(ctx, sql).Scan(&nulls, &beyond, &latest)
 	})
 	if pg.Code(err) == pg.CodeQueryCanceled && ctx.Err() == nil {
@@ -109,7 +106,7 @@ func (s *survey) probeKeys(ctx context.Context, db *pg.DB, spec Spec, limit time
 		s.blockLateKeys(spec, limit)
 	}
 	if latest != nil {
-		if found.latest, err = s.key.ParseText(*latest); err != nil && *latest != "-infinity" {
+		if found, err = s.key.ParseText(*latest); err != nil && *latest != "-infinity" {
 			return found, err
 		}
 	}

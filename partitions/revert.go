@@ -312,28 +312,32 @@ func (v *converted) switchBackStep(db *pg.DB, spec Spec) Step {
 // nothing to miss.
 // https://www.postgresql.org/docs/current/mvcc-caveats.html
 func (v *converted) nobodyLooks(ctx context.Context, q pg.Queryer) error {
-	for _, leaf := range v.others {
-		var hasRows bool
-		if err := q.QueryRow(ctx, "SELECT EXISTS (SELECT FROM ONLY "+leaf.SQL()+")").Scan(&hasRows); err != nil {
-			return fmt.Errorf("look into %s: %w", leaf, err)
-		}
-		if !hasRows {
-			continue
-		}
-		rows, err := q.Query(ctx, snapshotsSQL)
-		if err != nil {
-			return fmt.Errorf("look for snapshots: %w", err)
-		}
-		others, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (b pg.Blocker, err error) {
-			return b, row.Scan(&b.PID, &b.User, &b.Application, &b.State, &b.Seconds)
-		})
-		if err != nil {
-			return fmt.Errorf("look for snapshots: %w", err)
-		}
-		if len(others) > 0 {
-			return &pg.BusyError{Why: "rows have to move, which sessions with an older snapshot would miss (let the application pause)", Blockers: others}
-		}
+	if len(v.others) == 0 {
 		return nil
+	}
+	filled := make([]string, len(v.others)) // one round trip for all: others wait for the lock
+	for i, leaf := range v.others {
+		filled[i] = "EXISTS (SELECT FROM ONLY " + leaf.SQL() + ")"
+	}
+	var hasRows bool
+	if err := q.QueryRow(ctx, "SELECT "+strings.Join(filled, " OR ")).Scan(&hasRows); err != nil {
+		return fmt.Errorf("look into the leaves: %w", err)
+	}
+	if !hasRows {
+		return nil
+	}
+	rows, err := q.Query(ctx, snapshotsSQL)
+	if err != nil {
+		return fmt.Errorf("look for snapshots: %w", err)
+	}
+	others, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (b pg.Blocker, err error) {
+		return b, row.Scan(&b.PID, &b.User, &b.Application, &b.State, &b.Seconds)
+	})
+	if err != nil {
+		return fmt.Errorf("look for snapshots: %w", err)
+	}
+	if len(others) > 0 {
+		return &pg.BusyError{Why: "rows have to move, which sessions with an older snapshot would miss (let the application pause)", Blockers: others}
 	}
 	return nil
 }
