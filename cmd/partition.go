@@ -28,6 +28,7 @@ type convertFlags struct {
 	strategy string
 	widen    []string
 	drop     []string
+	inbound  string
 }
 
 func (f *convertFlags) add(cmd *cobra.Command) {
@@ -35,6 +36,8 @@ func (f *convertFlags) add(cmd *cobra.Command) {
 	f.addAhead(cmd)
 	cmd.Flags().StringVar(&f.strategy, "strategy", string(partitions.Attach), "attach: the table itself becomes the leaf of the past")
 	cmd.Flags().StringSliceVar(&f.widen, "widen-unique", nil, "unique `key` without the partition key to which it is added")
+	cmd.Flags().StringVar(&f.inbound, "inbound-fk", string(partitions.InboundRefuse),
+		"foreign keys that reference the table: refuse, trigger (enforce them by triggers), drop")
 	cmd.Flags().StringSliceVar(&f.drop, "drop-unique", nil, "unique `key` without the partition key that the table loses")
 }
 
@@ -42,11 +45,16 @@ func (f *convertFlags) check() error {
 	if f.strategy != string(partitions.Attach) {
 		return pg.Usagef("--strategy %q: want attach", f.strategy)
 	}
+	switch partitions.InboundFK(f.inbound) {
+	case partitions.InboundRefuse, partitions.InboundTrigger, partitions.InboundDrop:
+	default:
+		return pg.Usagef("--inbound-fk %q: want refuse, trigger or drop", f.inbound)
+	}
 	return nil
 }
 
 func (f *convertFlags) options(now time.Time) partitions.Options {
-	return partitions.Options{Now: now, WidenUnique: f.widen, DropUnique: f.drop}
+	return partitions.Options{Now: now, WidenUnique: f.widen, DropUnique: f.drop, InboundFK: partitions.InboundFK(f.inbound)}
 }
 
 func newPartitionPlan(a *app) *cobra.Command {

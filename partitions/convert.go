@@ -225,11 +225,11 @@ func (s *survey) steps(ctx context.Context, db *pg.DB, spec Spec, o Options) ([]
 	if s.table.Partitioned() {
 		return s.laterSteps(ctx, db, spec, o, recorded)
 	}
-	steps := []Step{
-		s.recordStep(db, spec, recorded),
-		s.checkStep(db, spec),
-		s.validateStep(db, spec),
+	steps := []Step{s.recordStep(db, spec, o, recorded)}
+	for _, g := range s.guards {
+		steps = append(steps, s.guardSteps(db, g)...)
 	}
+	steps = append(steps, s.checkStep(db, spec), s.validateStep(db, spec))
 	for _, ix := range s.indexes {
 		if s.widened(ix, spec, o) {
 			steps = append(steps, s.indexStep(db, spec, ix))

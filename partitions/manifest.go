@@ -59,6 +59,9 @@ const (
 	kindTriggerState  = "trigger state"
 	kindReplicaIdent  = "replica identity"
 	kindColumnSetting = "column setting"
+
+	kindInbound        = "inbound foreign key"
+	kindInboundComment = "inbound comment"
 )
 
 // Manifest is everything attached to a table, ordered by kind and name.

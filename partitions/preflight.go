@@ -13,12 +13,8 @@ import (
 	"github.com/atlasctl/atlasctl/ops/pg"
 )
 
-var (
-	//go:embed sql/key_column.sql
-	keyColumnSQL string
-	//go:embed sql/inbound.sql
-	inboundSQL string
-)
+//go:embed sql/key_column.sql
+var keyColumnSQL string
 
 // Options are the choices of a conversion.
 type Options struct {
@@ -28,6 +24,8 @@ type Options struct {
 	// added, DropUnique those that the table loses.
 	WidenUnique []string
 	DropUnique  []string
+	// InboundFK says what becomes of foreign keys that reference the table.
+	InboundFK InboundFK
 	// OnEvent is told of each step as it begins and ends; nil for nobody.
 	OnEvent func(Event)
 }
@@ -43,7 +41,10 @@ type survey struct {
 	// cutoff is C: history ends there. From an existing check, if there is one.
 	cutoff time.Time
 	check  checkState
-	refs   []string // locks on the tables that the foreign keys reference
+	// inbound are the foreign keys that reference the table, guards what is to
+	// enforce them.
+	inbound []inbound
+	guards  []guard
 
 	blockers []pg.Finding
 	warnings []pg.Finding
@@ -100,9 +101,8 @@ func inspect(ctx context.Context, db *pg.DB, spec Spec, o Options) (*survey, err
 	if err := s.readCheck(ctx, db, spec, o); err != nil {
 		return nil, err
 	}
-	s.refs = s.manifest.Of(kindForeignKey).Locks()
 	s.objectBlockers(spec, o)
-	if err := s.inboundBlockers(ctx, db, spec); err != nil {
+	if err := s.inspectInbound(ctx, db, spec, o); err != nil {
 		return nil, err
 	}
 	if err := s.nameBlockers(ctx, db, spec); err != nil {
@@ -274,26 +274,6 @@ func problemFix(spec Spec, ob Object) string {
 	default:
 		return "drop it before the conversion and make it again afterwards"
 	}
-}
-
-// inboundBlockers are the foreign keys that lose their target.
-func (s *survey) inboundBlockers(ctx context.Context, db *pg.DB, spec Spec) error {
-	rows, err := db.Query(ctx, inboundSQL, s.table.OID)
-	if err != nil {
-		return fmt.Errorf("look for foreign keys to %s: %w", spec.Table, err)
-	}
-	type inbound struct{ Name, Child, Definition string }
-	keys, err := pgx.CollectRows(rows, pgx.RowToStructByName[inbound])
-	if err != nil {
-		return fmt.Errorf("look for foreign keys to %s: %w", spec.Table, err)
-	}
-	for _, k := range keys {
-		s.block("ATL-PART-009", spec.Table.String(),
-			fmt.Sprintf("foreign key %s of %s references the table; once the primary key holds the partition key it has no target", k.Name, k.Child),
-			map[string]any{"child": k.Child, "definition": k.Definition},
-			fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s", k.Child, pg.Ident(k.Name)))
-	}
-	return nil
 }
 
 // nameBlockers are other relations that bear a name that the conversion needs.

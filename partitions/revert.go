@@ -70,9 +70,12 @@ type converted struct {
 	oldKeys   []oldKey
 	others    []pg.Name // the leaves beside the history
 	rows      int64
-	plain     bool // never switched, or already back
-	hasCheck  bool // of a conversion that was begun
+	plain     bool      // never switched, or already back
+	hasCheck  bool      // of a conversion that was begun
+	unchecked []inbound // restored foreign keys that are still NOT VALID
 	recorded  bool
+	inbound   []inbound // foreign keys that the conversion ended
+	guards    []guard   // what enforces them
 	blockers  []pg.Finding
 }
 
@@ -96,6 +99,7 @@ func inspectConverted(ctx context.Context, db *pg.DB, spec Spec) (*converted, er
 	v.recorded = recorded != nil
 	if recorded != nil {
 		v.before = recorded.Manifest
+		v.inbound = recorded.Inbound.Keys
 	}
 	v.table, err = Inspect(ctx, db, spec.Table, spec.Zone)
 	if errors.Is(err, ErrNoTable) {
@@ -104,6 +108,12 @@ func inspectConverted(ctx context.Context, db *pg.DB, spec Spec) (*converted, er
 	}
 	if err != nil {
 		return nil, err
+	}
+	if recorded != nil {
+		v.guards = recorded.Inbound.guards(spec.Table, v.table.Owner)
+	}
+	if err := v.inspectGuards(ctx, db, spec); err != nil || len(v.blockers) > 0 {
+		return v, err
 	}
 	if v.table.Kind == kindTable {
 		// Begun and never switched, or back already.
@@ -146,7 +156,15 @@ func (v *converted) inspectUnswitched(ctx context.Context, db *pg.DB, spec Spec)
 		return fmt.Errorf("look for the check of %s: %w", spec.Table, err)
 	}
 	v.hasCheck = err == nil
-	return nil
+	now, err := readInbound(ctx, db, v.table.OID)
+	for _, k := range now {
+		if strings.HasSuffix(k.Definition, notValid) && slices.ContainsFunc(v.inbound, func(was inbound) bool {
+			return was.Name == k.Name && was.ChildOID == k.ChildOID && !strings.HasSuffix(was.Definition, notValid)
+		}) {
+			v.unchecked = append(v.unchecked, k)
+		}
+	}
+	return err
 }
 
 func (v *converted) readAttached(ctx context.Context, db *pg.DB, spec Spec) (err error) {
@@ -258,8 +276,8 @@ func (v *converted) steps(db *pg.DB, spec Spec) []Step {
 	return append(steps, v.switchBackStep(db, spec))
 }
 
-// unswitchedSteps take back a conversion that was begun and never switched,
-// and close the record of one that was reverted.
+// unswitchedSteps take back a conversion that was begun and never switched, or
+// finish and close the record of one that was switched back.
 func (v *converted) unswitchedSteps(db *pg.DB, spec Spec) []Step {
 	var steps []Step
 	if v.hasCheck {
@@ -268,6 +286,14 @@ func (v *converted) unswitchedSteps(db *pg.DB, spec Spec) []Step {
 			Locks:     []string{"LOCK TABLE ONLY " + spec.Table.SQL() + " IN ACCESS EXCLUSIVE MODE"},
 			Relations: []uint32{v.table.OID},
 		}, []string{fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s", spec.Table.SQL(), pg.Ident(checkName))}))
+	}
+	for _, g := range v.guards {
+		if g.state.Present {
+			steps = append(steps, g.removeStep(db))
+		}
+	}
+	for _, k := range v.unchecked {
+		steps = append(steps, k.validateStep(db))
 	}
 	for _, ix := range v.leafIndex {
 		if strings.HasPrefix(ix.Name, ownPrefix) {
@@ -287,7 +313,7 @@ func (v *converted) switchBackStep(db *pg.DB, spec Spec) Step {
 	s := survey{table: v.table, manifest: v.manifest}
 	return lockedStep(db, Step{Name: "switch back", Lock: "ACCESS EXCLUSIVE, no scan of the history"}, pg.Locked{
 		What:      "switch " + spec.Table.String() + " back",
-		Locks:     switchLocks(v.manifest, spec.Table),
+		Locks:     switchLocks(v.manifest, v.inbound, spec.Table),
 		Relations: []uint32{v.table.OID, v.history.OID},
 		Body: func(ctx context.Context, q pg.Queryer) ([]string, error) {
 			// A leaf that came meanwhile would be dropped with its rows.

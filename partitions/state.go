@@ -28,6 +28,7 @@ type conversion struct {
 	ParentOID uint32
 	Finished  bool
 	Manifest  Manifest
+	Inbound   inboundChoice
 }
 
 // The states of a conversion.
@@ -43,9 +44,9 @@ func readConversion(ctx context.Context, q pg.Queryer, table pg.Name) (*conversi
 		return nil, err
 	}
 	var c conversion
-	var manifest []byte
+	var manifest, inbound []byte
 	err := q.QueryRow(ctx, conversionSQL, table.Schema, table.Table).
-		Scan(&c.State, &c.Cutoff, &c.SourceOID, &c.ParentOID, &c.Finished, &manifest)
+		Scan(&c.State, &c.Cutoff, &c.SourceOID, &c.ParentOID, &c.Finished, &manifest, &inbound)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -54,6 +55,9 @@ func readConversion(ctx context.Context, q pg.Queryer, table pg.Name) (*conversi
 	}
 	if err := json.Unmarshal(manifest, &c.Manifest); err != nil {
 		return nil, fmt.Errorf("read the recorded manifest of %s: %w", table, err)
+	}
+	if err := json.Unmarshal(inbound, &c.Inbound); err != nil {
+		return nil, fmt.Errorf("read the recorded foreign keys to %s: %w", table, err)
 	}
 	return &c, nil
 }
@@ -81,19 +85,24 @@ func stateExists(ctx context.Context, q pg.Queryer) (exists bool, err error) {
 }
 
 // recordStep keeps what is attached to the table, for verify and revert.
-func (s *survey) recordStep(db *pg.DB, spec Spec, recorded *conversion) Step {
+func (s *survey) recordStep(db *pg.DB, spec Spec, o Options, recorded *conversion) Step {
 	cutoff := s.key.Text(s.cutoff)
 	return Step{
 		Name: "record", Lock: "none on the table", Reversible: true, SQL: []string{}, bookkeeping: true,
 		Done: recorded != nil && recorded.State == conversionRunning && recorded.SourceOID == s.table.OID &&
-			recorded.Cutoff == cutoff && recorded.Manifest.Equal(s.manifest),
+			recorded.Cutoff == cutoff && recorded.Manifest.Equal(s.manifest) &&
+			(recorded.Inbound.Choice == o.InboundFK || len(s.inbound) == 0),
 		run: func(ctx context.Context) (pg.Held, error) {
 			manifest, err := json.Marshal(s.manifest)
 			if err != nil {
 				return pg.Held{}, err
 			}
+			inbound, err := json.Marshal(inboundChoice{Choice: o.InboundFK, Keys: s.inbound})
+			if err != nil {
+				return pg.Held{}, err
+			}
 			_, err = db.Exec(ctx, recordConversionSQL, spec.Table.Schema, spec.Table.Table, string(Attach), spec.Key,
-				string(spec.Interval), spec.Zone.String(), cutoff, s.table.OID, spec.History().Table, string(manifest))
+				string(spec.Interval), spec.Zone.String(), cutoff, s.table.OID, spec.History().Table, string(manifest), string(inbound))
 			if err != nil {
 				return pg.Held{}, fmt.Errorf("record what is attached to %s: %w", spec.Table, err)
 			}

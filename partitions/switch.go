@@ -23,7 +23,7 @@ func (s *survey) switchStep(db *pg.DB, spec Spec, o Options) Step {
 	step := Step{Name: "switch", Lock: "ACCESS EXCLUSIVE, no scan", Reversible: true}
 	return lockedStep(db, step, pg.Locked{
 		What:      "switch " + spec.Table.String(),
-		Locks:     switchLocks(s.manifest, spec.Table),
+		Locks:     switchLocks(s.manifest, s.inbound, spec.Table),
 		Relations: []uint32{s.table.OID},
 		Body:      s.unchanged(db, sql),
 		Committed: func(ctx context.Context, q pg.Queryer) (bool, error) {
@@ -36,8 +36,9 @@ func (s *survey) switchStep(db *pg.DB, spec Spec, o Options) Step {
 // switchLocks are the locks of a switch, in one fixed order: first what others
 // wait for least, the table itself last. A view is locked by an ALTER that
 // changes nothing, since LOCK TABLE would go on to the tables under it.
-func switchLocks(m Manifest, table pg.Name) []string {
+func switchLocks(m Manifest, keys []inbound, table pg.Name) []string {
 	locks := m.Of("view").Locks()
+	locks = append(locks, inboundLocks(keys)...)
 	locks = append(locks, m.Of("policy of another table", "rule of another table").Locks()...)
 	locks = append(locks, m.Of(kindForeignKey).Locks()...)
 	return append(locks, "LOCK TABLE "+table.SQL()+" IN ACCESS EXCLUSIVE MODE")
@@ -77,6 +78,7 @@ func (s *survey) switchSQL(spec Spec, o Options) []string {
 // retire makes the old table what a leaf has to be, and frees its names.
 func (s *survey) retire(d *ddl, spec Spec, o Options) {
 	table := spec.Table.SQL()
+	s.retireInbound(d, o)
 	if !s.keyNotNull { // proven by the check, so nothing is scanned
 		d.add("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", table, pg.Ident(spec.Key))
 	}
@@ -91,6 +93,21 @@ func (s *survey) retire(d *ddl, spec Spec, o Options) {
 		d.add("ALTER SEQUENCE %s RENAME TO %s", id.Undo, pg.Ident(retiredSequence(spec, id)))
 	}
 	d.add("ALTER TABLE %s RENAME TO %s", table, pg.Ident(spec.History().Table))
+}
+
+// retireInbound ends the foreign keys that reference the table.
+func (s *survey) retireInbound(d *ddl, o Options) {
+	if o.InboundFK == InboundDrop {
+		for _, k := range s.inbound {
+			d.add("%s", k.dropSQL(k.Name))
+		}
+	}
+	for _, g := range s.guards {
+		d.all(g.takeOverSQL())
+		if g.ToItself { // the partitioned table gets its own
+			d.all(g.dropChildTriggersSQL())
+		}
+	}
 }
 
 // retireIndex gives an index the name of a leaf's, or puts the wider one in
@@ -174,6 +191,13 @@ func (s *survey) build(d *ddl, spec Spec, o Options) {
 		}
 	}
 	d.all(m.Of(kindStatistics, "row security", "policy", "rule", kindForeignKey, kindTrigger).Statements())
+	for _, g := range s.guards {
+		if g.ToItself {
+			d.add("%s", g.foreignKeySQL(g.Name))
+			d.all(g.childTriggerSQL())
+		}
+		d.all(g.watchSQL(spec.Key, s.table.Grantees))
+	}
 	for _, ri := range m.Of(kindReplicaIdent) {
 		d.add("%s", ri.Statement)
 	}
@@ -231,6 +255,9 @@ func (s *survey) attach(d *ddl, spec Spec, o Options) {
 	d.all(m.Of(kindTriggerState).Statements())
 	d.all(leafTriggerStates(m, history))
 	d.all(m.Of(kindGrant, "rule state", "view", "function", "policy of another table", "rule of another table", "publication").Statements())
+	if len(s.guards) > 0 {
+		d.all(m.Of(kindInboundComment).Statements())
+	}
 	for _, c := range m.Of("comment", "security label") {
 		if name, ok := commentedIndex(c); !ok || !slices.Contains(o.DropUnique, name) {
 			d.add("%s", c.Statement)

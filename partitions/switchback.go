@@ -71,6 +71,7 @@ func (v *converted) rebuild(d *ddl, spec Spec) {
 	if v.wasNullable(spec.Key) {
 		d.add("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", table, pg.Ident(spec.Key))
 	}
+	v.restoreInbound(d)
 	m := v.manifest
 	for _, st := range m.Of(kindStatistics) {
 		if old := LeafName(st.Undo, historySuffix); slices.Contains(v.leafStats, old) {
@@ -84,6 +85,18 @@ func (v *converted) rebuild(d *ddl, spec Spec) {
 	}
 	d.all(m.Of(kindColumnSetting, "row security", "policy", "rule", "rule state", kindTrigger, kindTriggerState,
 		kindGrant, kindReplicaIdent, "publication", "comment", "security label").Statements())
+}
+
+// restoreInbound makes the foreign keys again that reference the table; their
+// rows are checked afterwards, without a lock that stops anybody.
+func (v *converted) restoreInbound(d *ddl) {
+	for _, g := range v.guards {
+		d.all(g.removeSQL(g.Name))
+	}
+	for _, k := range v.inbound {
+		d.add("%s", k.restoreSQL())
+	}
+	d.all(v.before.Of(kindInboundComment).Statements())
 }
 
 // narrow puts the key back that there was before the partition key was added.

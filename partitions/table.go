@@ -63,6 +63,7 @@ type Table struct {
 	Owner            string
 	OwnerIsUs        bool // the session's role is a member of Owner
 	OwnerCanCreate   bool // in the table's schema
+	OwnerBypassesRLS bool `db:"owner_bypasses_rls"`
 	IsLeaf           bool
 	Inherits         bool // has parents or children without being partitioned
 	Typed            bool // CREATE TABLE … OF type
@@ -77,7 +78,7 @@ type Table struct {
 	Rows             float64
 	Bytes            int64
 	Options          []string // storage parameters, name=value
-	Grantees         []string // roles that default privileges would open a new table or sequence to; "" is PUBLIC
+	Grantees         []string // roles that default privileges would open a new table, sequence or function to; "" is PUBLIC
 	Leaves           []Leaf   `db:"-"`
 }
 

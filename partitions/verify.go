@@ -215,6 +215,10 @@ func (r *VerifyResult) verifyManifest(ctx context.Context, db *pg.DB, t *Table, 
 		}
 		r.check(t, "the history leaf is the table that was converted (OID)", recorded.SourceOID, h.OID, "")
 	}
+	standing, err := r.verifyInbound(ctx, db, t, recorded)
+	if err != nil {
+		return err
+	}
 	kinds := map[string]bool{}
 	var order []string
 	for _, o := range recorded.Manifest {
@@ -228,6 +232,10 @@ func (r *VerifyResult) verifyManifest(ctx context.Context, db *pg.DB, t *Table, 
 		was := recorded.Manifest.Of(kind)
 		for _, o := range was {
 			found, ok := now.Find(kind, o.Name)
+			if standing[o.Name] {
+				kept++
+				continue
+			}
 			if ok && (found.Definition == o.Definition || explained(o, found, spec)) || !ok && givenUp(o, spec, leafIndexes) {
 				kept++
 				continue
@@ -245,6 +253,35 @@ func (r *VerifyResult) verifyManifest(ctx context.Context, db *pg.DB, t *Table, 
 		r.Rows = append(r.Rows, VerifyRow{t.Name, "attached: " + kind, fmt.Sprint(len(was)), fmt.Sprint(kept), kept == len(was)})
 	}
 	return nil
+}
+
+// verifyInbound returns the foreign keys to the table, with their comments,
+// that what was chosen for them explains: the guard is whole, or they were to
+// be dropped.
+func (r *VerifyResult) verifyInbound(ctx context.Context, q pg.Queryer, t *Table, recorded *conversion) (map[string]bool, error) {
+	explained := map[string]bool{}
+	if recorded.Inbound.Choice == InboundDrop {
+		for _, o := range recorded.Manifest.Of(kindInbound, kindInboundComment) {
+			explained[o.Name] = true
+		}
+		return explained, nil
+	}
+	var broken []string
+	guards := recorded.Inbound.guards(t.Name, t.Owner)
+	for _, g := range guards {
+		if err := g.probe(ctx, q, t.OID); err != nil {
+			return nil, err
+		}
+		if !g.whole() {
+			broken = append(broken, g.child().String()+"."+g.Name)
+			continue
+		}
+		explained[g.Label], explained["CONSTRAINT "+g.Label] = true, true
+	}
+	if len(guards) > 0 {
+		r.check(t, "foreign keys to the table that are not enforced", "none", none(broken), "")
+	}
+	return explained, nil
 }
 
 // explained says whether the partitioning itself explains a difference: a key

@@ -91,6 +91,7 @@ const (
 	CodeInsufficientPrivilege = "42501"
 	CodeCheckViolation        = "23514"
 	CodeNotNullViolation      = "23502"
+	CodeForeignKeyViolation   = "23503"
 	CodeUniqueViolation       = "23505"
 	CodeObjectInUse           = "55006"
 	CodeNotInPrerequisite     = "55000"

@@ -58,6 +58,11 @@ rewrite AS ( -- rules, the view's own among them, that read the table
     JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = t.oid AND d.classid = 'pg_rewrite'::regclass
     JOIN pg_rewrite r ON r.oid = d.objid
 ),
+inbound AS ( -- the foreign keys that reference the table
+    SELECT t.ident, c.oid, c.conname AS name, format('%I.%I', n.nspname, r.relname) AS child, pg_get_constraintdef(c.oid) AS definition
+    FROM t JOIN pg_constraint c ON c.confrelid = t.oid AND c.contype = 'f' AND c.conparentid = 0
+    JOIN pg_class r ON r.oid = c.conrelid JOIN pg_namespace n ON n.oid = r.relnamespace
+),
 described AS (
     SELECT 1 AS place, format('TABLE %s', t.ident) AS object, t.oid AS objoid, 'pg_class'::regclass AS classoid, 0 AS objsubid FROM t
     UNION ALL
@@ -82,6 +87,8 @@ described AS (
     FROM t JOIN pg_rewrite r ON r.ev_class = t.oid
     UNION ALL
     SELECT 9, format('SEQUENCE %s', i.seq), i.seqoid, 'pg_class'::regclass, 0 FROM identity i
+    UNION ALL
+    SELECT 10, format('CONSTRAINT %I ON %s', k.name, k.child), k.oid, 'pg_constraint'::regclass, 0 FROM inbound k WHERE k.child <> k.ident
 )
 -- what CREATE TABLE … LIKE copies
 SELECT 'column' AS kind, col.attname::text AS name,
@@ -134,7 +141,10 @@ FROM t JOIN pg_constraint c ON c.conrelid = t.oid AND c.contype IN ('c', 'p', 'u
 LEFT JOIN LATERAL (SELECT format('%I.%I', n.nspname, r.relname) AS ident FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace
                    WHERE r.oid = c.confrelid) f ON true
 CROSS JOIN LATERAL (SELECT format('ALTER TABLE %s ADD CONSTRAINT %I %s', t.ident, c.conname, pg_get_constraintdef(c.oid))) AS x (s)
-WHERE c.conname NOT LIKE 'atlasctl\_%'
+WHERE c.conname NOT LIKE 'atlasctl\_%' AND c.confrelid <> t.oid
+UNION ALL
+-- what becomes of these is the user's choice
+SELECT 'inbound foreign key', format('%I ON %s', k.name, k.child), k.definition, '', '', '', '' FROM inbound k
 UNION ALL
 SELECT 'index', c.relname, x.s, x.s, '', '', CASE WHEN t.relkind = 'r' AND NOT (i.indisvalid AND i.indisready) THEN 'is invalid' ELSE '' END
 FROM t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class c ON c.oid = i.indexrelid
@@ -172,11 +182,11 @@ UNION ALL
 SELECT 'trigger', g.tgname, x.s, x.s, format('DROP TRIGGER %I ON %s', g.tgname, t.ident), '',
        CASE WHEN g.tgtype & 1 = 1 AND (g.tgoldtable IS NOT NULL OR g.tgnewtable IS NOT NULL)
             THEN 'is a row trigger with transition tables, which a partitioned table can''t have' ELSE '' END
-FROM t JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal AND g.tgparentid = 0
+FROM t JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal AND g.tgparentid = 0 AND g.tgname NOT ILIKE 'atlasctl\_%'
 CROSS JOIN LATERAL (SELECT pg_get_triggerdef(g.oid)) AS x (s)
 UNION ALL
 SELECT 'trigger state', g.tgname, x.s, format('ALTER TABLE %s %s TRIGGER %I', t.ident, x.s, g.tgname), '', '', ''
-FROM t JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal AND g.tgparentid = 0 AND g.tgenabled <> 'O'
+FROM t JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal AND g.tgparentid = 0 AND g.tgname NOT ILIKE 'atlasctl\_%' AND g.tgenabled <> 'O'
 CROSS JOIN LATERAL (SELECT CASE g.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END) AS x (s)
 UNION ALL
 SELECT 'rule', r.rulename, x.s, x.s, format('DROP RULE %I ON %s', r.rulename, t.ident), '', ''
@@ -195,7 +205,7 @@ FROM t CROSS JOIN LATERAL (SELECT CASE t.relreplident WHEN 'f' THEN 'FULL' WHEN 
 WHERE x.s IS NOT NULL
 UNION ALL
 -- words
-SELECT 'comment', k.object, x.s, x.s, '', '', ''
+SELECT CASE k.place WHEN 10 THEN 'inbound comment' ELSE 'comment' END, k.object, x.s, x.s, '', '', ''
 FROM described k JOIN pg_description d ON d.objoid = k.objoid AND d.classoid = k.classoid AND d.objsubid = k.objsubid
 CROSS JOIN LATERAL (SELECT format('COMMENT ON %s IS %L', k.object, d.description)) AS x (s)
 UNION ALL

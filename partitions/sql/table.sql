@@ -1,5 +1,5 @@
 -- What a table is: kind, owner, partition key, storage, and to whom default
--- privileges would open a table or sequence that the session's role creates in
+-- privileges would open a table, sequence or function that the session's role creates in
 -- its schema.
 -- $1 schema, $2 name. No lock beyond those of reading the catalogs; the size
 -- takes ACCESS SHARE on the table. PostgreSQL 14 and later.
@@ -8,6 +8,7 @@ SELECT c.oid,
        c.relpersistence::text AS persistence,
        pg_catalog.pg_get_userbyid(c.relowner) AS owner,
        pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owner_is_us,
+       (SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles r WHERE r.oid = c.relowner) AS owner_bypasses_rls,
        pg_catalog.has_schema_privilege(c.relowner, c.relnamespace, 'CREATE') AS owner_can_create,
        c.relispartition AS is_leaf,
        c.relkind = 'r' AND NOT c.relispartition AND EXISTS (
@@ -33,7 +34,7 @@ SELECT c.oid,
        coalesce((SELECT array_agg(DISTINCT CASE x.grantee WHEN 0 THEN '' ELSE pg_catalog.pg_get_userbyid(x.grantee)::text END)
                  FROM pg_catalog.pg_default_acl d
                  CROSS JOIN LATERAL pg_catalog.aclexplode(d.defaclacl) x
-                 WHERE d.defaclobjtype IN ('r', 'S') AND d.defaclrole = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user)
+                 WHERE d.defaclobjtype IN ('r', 'S', 'f') AND d.defaclrole = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user)
                    AND d.defaclnamespace IN (0, c.relnamespace)
                    AND x.grantee <> d.defaclrole), '{}') AS grantees
 FROM pg_catalog.pg_class c
