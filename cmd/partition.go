@@ -29,6 +29,7 @@ type convertFlags struct {
 	widen    []string
 	drop     []string
 	inbound  string
+	fill     string
 }
 
 func (f *convertFlags) add(cmd *cobra.Command) {
@@ -38,6 +39,7 @@ func (f *convertFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.widen, "widen-unique", nil, "unique `key` without the partition key to which it is added")
 	cmd.Flags().StringVar(&f.inbound, "inbound-fk", string(partitions.InboundRefuse),
 		"foreign keys that reference the table: refuse, trigger (enforce them by triggers), drop")
+	cmd.Flags().StringVar(&f.fill, "fill-null-key", "", "`value` that replaces NULL in the partition key's column, in batches (in UTC where it names no zone)")
 	cmd.Flags().StringSliceVar(&f.drop, "drop-unique", nil, "unique `key` without the partition key that the table loses")
 }
 
@@ -54,7 +56,7 @@ func (f *convertFlags) check() error {
 }
 
 func (f *convertFlags) options(now time.Time) partitions.Options {
-	return partitions.Options{Now: now, WidenUnique: f.widen, DropUnique: f.drop, InboundFK: partitions.InboundFK(f.inbound)}
+	return partitions.Options{Now: now, WidenUnique: f.widen, DropUnique: f.drop, InboundFK: partitions.InboundFK(f.inbound), FillNullKey: f.fill}
 }
 
 func newPartitionPlan(a *app) *cobra.Command {

@@ -284,18 +284,37 @@ func (s *survey) checkStep(db *pg.DB, spec Spec) Step {
 	}
 	sql = append(sql, fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL AND %s < %s) NOT VALID",
 		table, pg.Ident(checkName), col, col, s.key.Typed(s.cutoff)))
-	return lockedStep(db, step, pg.Locked{
+	return s.fillBefore(db, lockedStep(db, step, pg.Locked{
 		What:      "add the check to " + spec.Table.String(),
 		Locks:     []string{"LOCK TABLE ONLY " + table + " IN ACCESS EXCLUSIVE MODE"},
 		Relations: []uint32{s.table.OID},
-	}, sql)
+	}, sql))
+}
+
+// fillBefore fills NULL keys before a step: before the check, which would
+// refuse any change of such a row, and after it once more for those that have
+// come meanwhile.
+func (s *survey) fillBefore(db *pg.DB, step Step) Step {
+	if s.fill == "" {
+		return step
+	}
+	run := step.run
+	step.Scans = true
+	step.SQL = append([]string{s.fill}, step.SQL...)
+	step.run = func(ctx context.Context) (pg.Held, error) {
+		if err := db.RunOutside(ctx, "fill NULL keys", s.fill); err != nil {
+			return pg.Held{}, err
+		}
+		return run(ctx)
+	}
+	return step
 }
 
 // validateStep reads the whole table while everybody works on.
 func (s *survey) validateStep(db *pg.DB, spec Spec) Step {
 	table := spec.Table.SQL()
 	step := Step{Name: "validate", Lock: "SHARE UPDATE EXCLUSIVE", Scans: true, Reversible: true, Done: s.check == checkValid}
-	step = outsideStep(db, step, fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", table, pg.Ident(checkName)))
+	step = s.fillBefore(db, outsideStep(db, step, fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", table, pg.Ident(checkName))))
 	validate := step.run
 	step.run = func(ctx context.Context) (pg.Held, error) {
 		held, err := validate(ctx)

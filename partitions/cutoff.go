@@ -37,7 +37,7 @@ func (s *survey) readCheck(ctx context.Context, db *pg.DB, spec Spec, o Options)
 	err := db.QueryRow(ctx, checkSQL, s.table.OID, checkName).Scan(&definition, &valid)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return s.chooseCutoff(ctx, db, spec, now)
+		return s.chooseCutoff(ctx, db, spec, o.FillNullKey, now)
 	case err != nil:
 		return fmt.Errorf("look for the check of %s: %w", spec.Table, err)
 	}
@@ -52,7 +52,7 @@ func (s *survey) readCheck(ctx context.Context, db *pg.DB, spec Spec, o Options)
 	case s.cutoff.Before(now.End), !period.Start.Equal(s.cutoff):
 		// Left over from a run that is long past, or that wanted another interval.
 		s.check = checkStale
-		return s.chooseCutoff(ctx, db, spec, now)
+		return s.chooseCutoff(ctx, db, spec, o.FillNullKey, now)
 	case valid:
 		s.check = checkValid
 	default:
@@ -61,13 +61,13 @@ func (s *survey) readCheck(ctx context.Context, db *pg.DB, spec Spec, o Options)
 	return nil
 }
 
-func (s *survey) chooseCutoff(ctx context.Context, db *pg.DB, spec Spec, now Period) error {
+func (s *survey) chooseCutoff(ctx context.Context, db *pg.DB, spec Spec, fill string, now Period) error {
 	s.cutoff = now.Next().End
 	latest := now
 	for range max(spec.Ahead, 1) {
 		latest = latest.Next()
 	}
-	lastKey, err := s.probeKeys(ctx, db, spec, latest.End)
+	lastKey, err := s.probeKeys(ctx, db, spec, fill, latest.End)
 	if err != nil {
 		return err
 	}
@@ -78,9 +78,10 @@ func (s *survey) chooseCutoff(ctx context.Context, db *pg.DB, spec Spec, now Per
 }
 
 // probeKeys looks for NULL keys and for keys at or past limit, which are
-// blockers, and returns the latest key before it; zero for none. Without an index on the key it
-// gives up after a while: the check's validation finds the same.
-func (s *survey) probeKeys(ctx context.Context, db *pg.DB, spec Spec, limit time.Time) (found time.Time, err error) {
+// blockers unless NULL ones are to be filled, and returns the latest key before
+// it; zero for none. Without an index on the key it gives up after a while: the
+// check's validation finds the same.
+func (s *survey) probeKeys(ctx context.Context, db *pg.DB, spec Spec, fill string, limit time.Time) (found time.Time, err error) {
 	var nulls, beyond bool
 	var latest *string
 	col, table := pg.Ident(spec.Key), spec.Table.SQL()
@@ -89,7 +90,18 @@ func (s *survey) probeKeys(ctx context.Context, db *pg.DB, spec Spec, limit time
 		(SELECT %[2]s::text FROM ONLY %[1]s WHERE %[2]s < %[3]s ORDER BY %[2]s DESC LIMIT 1)`,
 		table, col, s.key.Typed(limit))
 	err = db.Read(ctx, probeTimeout, func(ctx context.Context, q pg.Queryer) error {
-		return q.QueryRow(ctx, sql).Scan(&nulls, &beyond, &latest)
+		if err := q.QueryRow(ctx, sql).Scan(&nulls, &beyond, &latest); err != nil {
+			return err
+		}
+		if nulls && fill == "" {
+			if err := s.blockNullKeys(ctx, q, spec); err != nil {
+				return err
+			}
+		}
+		if beyond {
+			return s.blockLateKeys(ctx, q, spec, limit)
+		}
+		return nil
 	})
 	if pg.Code(err) == pg.CodeQueryCanceled && ctx.Err() == nil {
 		s.warn("ATL-PART-025", spec.Table.String(), fmt.Sprintf(
@@ -99,30 +111,10 @@ func (s *survey) probeKeys(ctx context.Context, db *pg.DB, spec Spec, limit time
 	if err != nil {
 		return found, fmt.Errorf("look at the keys of %s: %w", spec.Table, err)
 	}
-	if nulls {
-		s.blockNullKeys(spec)
-	}
-	if beyond {
-		s.blockLateKeys(spec, limit)
-	}
 	if latest != nil {
 		if found, err = s.key.ParseText(*latest); err != nil && *latest != "-infinity" {
 			return found, err
 		}
 	}
 	return found, nil
-}
-
-func (s *survey) blockNullKeys(spec Spec) {
-	s.block("ATL-PART-007", spec.Table.String(),
-		fmt.Sprintf("%s has rows whose %s is NULL; no range holds them", spec.Table, spec.Key), nil,
-		fmt.Sprintf("UPDATE %s SET %s = … WHERE %s IS NULL", spec.Table.SQL(), pg.Ident(spec.Key), pg.Ident(spec.Key)))
-}
-
-func (s *survey) blockLateKeys(spec Spec, limit time.Time) {
-	s.block("ATL-PART-008", spec.Table.String(),
-		fmt.Sprintf("%s has keys at or past %s, beyond the leaves that are wanted ahead", spec.Table, s.key.Text(limit)),
-		map[string]any{"limit": s.key.Text(limit)},
-		fmt.Sprintf("SELECT * FROM %s WHERE %s >= %s; correct or delete these rows, or want more leaves ahead",
-			spec.Table.SQL(), pg.Ident(spec.Key), s.key.Literal(limit)))
 }

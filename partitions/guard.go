@@ -182,46 +182,15 @@ func (g guard) timing(deferrable bool) string {
 	}
 }
 
-// fillSQL puts in the keys that are referenced already, a piece of the child
-// at a time. It yields to whoever is about to put one in: not to become half
-// of a deadlock that would end the application's transaction.
+// fillSQL puts in the keys that are referenced already.
 func (g guard) fillSQL() string {
 	notNull := make([]string, len(g.Columns))
 	for i, c := range g.Columns {
 		notNull[i] = "x." + pg.Ident(c) + " IS NOT NULL"
 	}
-	return fmt.Sprintf(`DO $atlasctl$
-<<fill>>
-DECLARE
-  blocks constant bigint := pg_catalog.pg_relation_size(%[1]s) / pg_catalog.current_setting('block_size')::bigint;
-  block bigint := 0;
-  tries int := 0;
-BEGIN
-  WHILE block <= blocks LOOP
-    BEGIN
-      SET LOCAL lock_timeout = '100ms';
-      INSERT INTO %[2]s (%[3]s)
-      SELECT DISTINCT %[4]s FROM ONLY %[5]s x
-      WHERE ctid >= pg_catalog.format('(%%s,0)', fill.block)::tid AND ctid < pg_catalog.format('(%%s,0)', fill.block + %[6]d)::tid AND %[7]s
-      ON CONFLICT DO NOTHING;
-      block := block + %[6]d;
-      tries := 0;
-    EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
-      tries := tries + 1;
-      IF tries > %[8]d THEN
-        RAISE;
-      END IF;
-    END;
-    COMMIT;
-  END LOOP;
-END $atlasctl$`, pg.Literal(g.child().SQL()), g.keys().SQL(), pg.Idents(g.Referenced), of("x", g.Columns), g.child().SQL(),
-		fillBlocks, strings.Join(notNull, " AND "), fillTries)
+	return piecewise(g.child(), fmt.Sprintf("INSERT INTO %s (%s)\nSELECT DISTINCT %s FROM ONLY %s x\nWHERE %s AND %s\nON CONFLICT DO NOTHING",
+		g.keys().SQL(), pg.Idents(g.Referenced), of("x", g.Columns), g.child().SQL(), thisPiece, strings.Join(notNull, " AND ")))
 }
-
-const (
-	fillBlocks = 1024 // of the child that one transaction reads
-	fillTries  = 3000 // for one piece, 0.1 s each
-)
 
 // takeOverSQL ends the foreign key in the switch, while the table still has
 // its old shape, and lets the guard's take its name.

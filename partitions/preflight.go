@@ -26,6 +26,9 @@ type Options struct {
 	DropUnique  []string
 	// InboundFK says what becomes of foreign keys that reference the table.
 	InboundFK InboundFK
+	// FillNullKey replaces NULL in the key's column, written as the column's
+	// type reads it in UTC; "" leaves such rows a blocker.
+	FillNullKey string
 	// OnEvent is told of each step as it begins and ends; nil for nobody.
 	OnEvent func(Event)
 }
@@ -41,6 +44,7 @@ type survey struct {
 	// cutoff is C: history ends there. From an existing check, if there is one.
 	cutoff time.Time
 	check  checkState
+	fill   string // gives NULL keys a value; "" for nothing to do
 	// inbound are the foreign keys that reference the table, guards what is to
 	// enforce them.
 	inbound []inbound
@@ -99,6 +103,9 @@ func inspect(ctx context.Context, db *pg.DB, spec Spec, o Options) (*survey, err
 		return s, err
 	}
 	if err := s.readCheck(ctx, db, spec, o); err != nil {
+		return nil, err
+	}
+	if err := s.readFill(ctx, db, spec, o); err != nil {
 		return nil, err
 	}
 	s.objectBlockers(spec, o)
