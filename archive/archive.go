@@ -35,6 +35,8 @@ type Options struct {
 	OlderThan Age
 	// Exact also moves the expired rows of the leaf that holds the cut-off.
 	Exact bool
+	// Children says what becomes of rows that refer to what leaves.
+	Children Children
 	// Now is the instant that the age counts from; the zero value is the clock's.
 	Now time.Time
 	// DryRun makes [Run] change nothing and fill in all the SQL.
@@ -87,8 +89,9 @@ type Result struct {
 	RunID  string    `json:"run_id,omitempty"`
 	// State is planned, archived, partial or blocked (see Findings).
 	State string `json:"state"`
-	// Setup comes before the steps of all rows.
+	// Setup comes before the steps of all rows, Release after them.
 	Setup                  []partitions.Step `json:"setup,omitempty"`
+	Release                []partitions.Step `json:"release,omitempty"`
 	Rows                   []Row             `json:"rows"`
 	Findings               []pg.Finding      `json:"-"`
 	Seconds                float64           `json:"seconds"`
@@ -102,7 +105,7 @@ func (r Result) Steps() []partitions.Step {
 	for _, row := range r.Rows {
 		steps = append(steps, row.Steps...)
 	}
-	return steps
+	return append(steps, r.Release...)
 }
 
 // Plan says what [Run] would do, with the SQL, and changes nothing. Rows are

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/atlasctl/atlasctl/ops/pg"
+	"github.com/atlasctl/atlasctl/partitions"
 )
 
 // Batches aim at batchTarget: long enough to be worth its commit, short enough
@@ -109,8 +110,14 @@ func (j *job) tryBatch(ctx context.Context, s *source, p picked) (r batchResult,
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // nothing to undo after COMMIT
 	wait := min(j.db.LockTimeout.Milliseconds(), j.rowWait)
-	if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", max(wait, 1))); err != nil {
-		return r, err
+	local := []string{fmt.Sprintf("SET LOCAL lock_timeout = %d", max(wait, 1))}
+	if len(j.guards) > 0 {
+		local = append(local, partitions.LeavingSQL)
+	}
+	for _, sql := range local {
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return r, err
+		}
 	}
 	err = tx.QueryRow(ctx, j.batchSQL(s, p)+batchResultSQL, p.args...).Scan(&r.seen, &r.deleted, &r.last, &r.leaves, &r.counts)
 	if err != nil {
@@ -160,17 +167,21 @@ func (j *job) loopSQL(s *source, sp span) string {
         RAISE EXCEPTION 'picked %, deleted %, archived %', seen, deleted, archived;
     END IF;
     COMMIT;`
+	leaving := ""
+	if len(j.guards) > 0 {
+		leaving = partitions.LeavingSQL + ";\n"
+	}
 	const counts = `
 SELECT (SELECT count(*) FROM picked), (SELECT count(*) FROM gone), (SELECT count(*) FROM put) INTO seen, deleted, archived;`
 	declare := "DECLARE\n    seen pg_catalog.int8;\n    deleted pg_catalog.int8;\n    archived pg_catalog.int8;\n"
 	if s.Indexed {
 		sql := j.batchSQL(s, picked{where: j.within(sp), limit: rowsPerBatch.n})
-		return do(declare + "BEGIN\nLOOP\n" + sql + counts + verify + "\n    EXIT WHEN seen = 0;\nEND LOOP;\nEND")
+		return do(declare + "BEGIN\nLOOP\n" + leaving + sql + counts + verify + "\n    EXIT WHEN seen = 0;\nEND LOOP;\nEND")
 	}
 	pages := fmt.Sprintf("ctid >= pg_catalog.format('(%%s,0)', page)::pg_catalog.tid AND ctid < pg_catalog.format('(%%s,0)', page + %d)::pg_catalog.tid AND ", pagesPerBatch.n)
 	sql := j.batchSQL(s, picked{where: pages + j.within(sp)})
 	verifyPage := strings.Replace(verify, " OR seen > 0 AND deleted = 0", "", 1)
 	return do(declare + fmt.Sprintf(`BEGIN
 FOR page IN 0 .. pg_catalog.pg_relation_size(%s::pg_catalog.regclass) / pg_catalog.current_setting('block_size')::pg_catalog.int8 BY %d LOOP
-`, literal(s.name.SQL()), pagesPerBatch.n) + sql + counts + verifyPage + "\nEND LOOP;\nEND")
+`, literal(s.name.SQL()), pagesPerBatch.n) + leaving + sql + counts + verifyPage + "\nEND LOOP;\nEND")
 }

@@ -177,10 +177,6 @@ func (j *job) workBlockers(ctx context.Context) error {
 			j.block("011", fmt.Sprintf("row level security is forced on %s for its owner too: rows that the policies hide would stay behind", s.name),
 				map[string]any{"partition": s.name.String()}, "run as a superuser or a role with BYPASSRLS")
 		}
-		if len(s.OwnTriggers) > 0 {
-			j.block("005", fmt.Sprintf("%s carries triggers that keep references to its rows (%s): moving rows would act on their children",
-				s.name, strings.Join(s.OwnTriggers, ", ")), map[string]any{"triggers": s.OwnTriggers}, "drop the triggers, or keep the rows")
-		}
 	}
 	return j.publicationNotices(ctx)
 }
@@ -207,9 +203,5 @@ func (j *job) inboundBlockers(ctx context.Context) error {
 			map[string]any{"child": k.Child, "constraint": k.Name},
 			fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s", k.Child, pg.Ident(k.Name)))
 	}
-	if own := j.facts[j.live.OID].OwnTriggers; len(own) > 0 && j.live.Partitioned() {
-		j.block("005", fmt.Sprintf("%s carries triggers that keep references to its rows (%s): its rows can't leave",
-			j.live.Name, strings.Join(own, ", ")), map[string]any{"triggers": own}, "drop the triggers, or keep the rows")
-	}
-	return nil
+	return j.childrenBlockers(ctx)
 }

@@ -44,6 +44,9 @@ func (j *job) run(ctx context.Context) error {
 			return fmt.Errorf("archive %s: %w", j.spec.Table, err)
 		}
 	}
+	if err := j.walk(ctx, j.spec.Table, j.releaseSteps()); err != nil {
+		return fmt.Errorf("archive %s: %w", j.spec.Table, err)
+	}
 	if len(j.res.Rows) == 0 && (len(j.leaves) > 0 || len(j.sources) > 0) {
 		j.nothingExpired()
 	}
@@ -150,8 +153,11 @@ func (j *job) plan(ctx context.Context) error {
 			return err
 		}
 	}
+	if j.res.Release, err = display(ctx, j.releaseSteps()); err != nil {
+		return err
+	}
 	if len(j.res.Rows) == 0 {
-		j.res.Setup = nil
+		j.res.Setup, j.res.Release = nil, nil
 		if len(j.sources) > 0 {
 			j.nothingExpired()
 		}

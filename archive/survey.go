@@ -44,8 +44,9 @@ type job struct {
 	entries []entry             // of the ledger, unfinished
 	idle    []string            // IDs of entries for which nothing was begun
 
-	leaves  []*leafMove // what goes: leaves begun earlier, then whole expired ones
-	sources []*source   // and rows
+	guards  []partitions.Guard // of references to the table
+	leaves  []*leafMove        // what goes: leaves begun earlier, then whole expired ones
+	sources []*source          // and rows
 
 	homes    map[uint32]*openHome // the archive's leaves that a source's rows go into, by OID
 	perBatch size
@@ -75,7 +76,7 @@ type relation struct {
 	ForeignKeys []string
 	Referenced  []string // the tables they point at
 	Triggers    []string // that fire for a DELETE
-	OwnTriggers []string // those of them that atlasctl made
+	OwnTriggers []string // those that atlasctl made
 	Identified  bool     // a publication can name a deleted row
 }
 

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,12 +27,15 @@ type archiveFlags struct {
 	olderThan string
 	exact     bool
 	to        string
+	inbound   string
 }
 
 func (f *archiveFlags) add(cmd *cobra.Command) {
 	f.tableFlags.add(cmd)
 	cmd.Flags().StringVar(&f.olderThan, "older-than", "", "`age` like 1y, 18mo, 90d or P1Y6M (default: the configuration's, else 1y)")
 	cmd.Flags().BoolVar(&f.exact, "exact", false, "also move the expired rows of the partition that holds the cut-off")
+	cmd.Flags().StringVar(&f.inbound, "inbound-fk", "",
+		"rows of other tables that refer to what leaves: block, keep, set-null (default: the configuration's, else block)")
 	cmd.Flags().StringVar(&f.to, "to", "table", "table: the archive table beside the live one")
 }
 
@@ -39,12 +43,25 @@ func (f *archiveFlags) check() error {
 	if f.to != "table" {
 		return pg.Usagef("--to %q: want table", f.to)
 	}
+	if err := checkChildren(f.inbound); err != nil {
+		return pg.Usagef("--inbound-fk %w", err)
+	}
 	if f.olderThan != "" {
 		if _, err := archive.ParseAge(f.olderThan); err != nil {
 			return pg.Usagef("--older-than: %w", err)
 		}
 	}
 	return nil
+}
+
+// checkChildren refuses what is no choice for [archive.Options].Children.
+func checkChildren(choice string) error {
+	switch archive.Children(choice) {
+	case "", archive.ChildrenBlock, archive.ChildrenKeep, archive.ChildrenSetNull:
+		return nil
+	default:
+		return fmt.Errorf("%q: want block, keep or set-null", choice)
+	}
 }
 
 // options are those of one table.
@@ -58,7 +75,7 @@ func (f *archiveFlags) options(a *app, now time.Time, t wanted) (archive.Options
 		return archive.Options{}, pg.Usagef("%s: archive_after: %w", t.Table, err)
 	}
 	return archive.Options{
-		OlderThan: age, Exact: f.exact, Now: now, DryRun: a.flags.dryRun, Log: a.log, Progress: a.archiveProgress(),
+		OlderThan: age, Exact: f.exact, Children: archive.Children(cmp.Or(f.inbound, t.archiveInbound)), Now: now, DryRun: a.flags.dryRun, Log: a.log, Progress: a.archiveProgress(),
 	}, nil
 }
 

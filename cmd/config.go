@@ -30,7 +30,8 @@ type TableConfig struct {
 	Interval        string `yaml:"interval"`
 	TimeZone        string `yaml:"time_zone"`
 	Ahead           int    `yaml:"ahead"`
-	ArchiveAfter    string `yaml:"archive_after"` // "": maintain archives nothing
+	ArchiveAfter    string `yaml:"archive_after"`      // "": maintain archives nothing
+	ArchiveInbound  string `yaml:"archive_inbound_fk"` // as archive run --inbound-fk
 	PartitionSchema string `yaml:"partition_schema"`
 
 	name pg.Name
@@ -116,6 +117,9 @@ func (c *Config) check(where string) error {
 		}
 		if _, err := archive.ParseAge(t.archiveAge()); err != nil {
 			return pg.Usagef("%s: %s: archive_after: %w", where, name, err)
+		}
+		if err := checkChildren(t.ArchiveInbound); err != nil {
+			return pg.Usagef("%s: %s: archive_inbound_fk %w", where, name, err)
 		}
 	}
 	return nil

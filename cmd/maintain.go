@@ -72,7 +72,7 @@ func (a *app) nightlyTables() ([]maintain.Table, error) {
 				return nil, pg.Usagef("configuration: %s: archive_after: %w", t.name, err)
 			}
 		}
-		tables = append(tables, maintain.Table{Spec: spec, ArchiveAfter: age})
+		tables = append(tables, maintain.Table{Spec: spec, ArchiveAfter: age, Children: archive.Children(t.ArchiveInbound)})
 	}
 	return tables, nil
 }

@@ -32,7 +32,8 @@ func (f *tableFlags) addAhead(cmd *cobra.Command) {
 type wanted struct {
 	partitions.Spec
 
-	archiveAfter string
+	archiveAfter   string
+	archiveInbound string
 }
 
 // session is a connection with the tables that a command is about.
@@ -103,7 +104,7 @@ func (a *app) tables(ctx context.Context, db *pg.DB, args []string, f tableFlags
 			if err != nil {
 				return nil, err
 			}
-			all = append(all, wanted{f.apply(spec), t.archiveAge()})
+			all = append(all, wanted{f.apply(spec), t.archiveAge(), t.ArchiveInbound})
 		}
 		return all, nil
 	}
@@ -138,7 +139,7 @@ func (a *app) table(ctx context.Context, db *pg.DB, arg string, f tableFlags) (w
 		archiveAfter: defaultArchiveAfter,
 	}
 	if t, ok := a.config.find(name); ok {
-		w.archiveAfter = t.archiveAge()
+		w.archiveAfter, w.archiveInbound = t.archiveAge(), t.ArchiveInbound
 		if w.Spec, err = t.spec(); err != nil {
 			return w, err
 		}

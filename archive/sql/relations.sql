@@ -19,13 +19,10 @@ SELECT c.oid,
              JOIN pg_namespace n ON n.oid = r.relnamespace
              WHERE k.conrelid = c.oid AND k.contype = 'f' ORDER BY 1) AS referenced,
        ARRAY(SELECT t.tgname::text FROM pg_trigger t
-             WHERE t.tgrelid = c.oid AND t.tgenabled <> 'D' AND t.tgtype & 8 <> 0
+             WHERE t.tgrelid = c.oid AND t.tgenabled <> 'D' AND t.tgtype & 8 <> 0 AND t.tgname NOT LIKE 'ATLASCTL\_%'
                AND (NOT t.tgisinternal OR EXISTS (SELECT FROM pg_trigger p WHERE p.oid = t.tgparentid AND NOT p.tgisinternal)) ORDER BY 1) AS triggers,
        ARRAY(SELECT t.tgname::text FROM pg_trigger t
-             JOIN pg_proc p ON p.oid = t.tgfoid
-             JOIN pg_namespace n ON n.oid = p.pronamespace
-             WHERE t.tgrelid = c.oid AND n.nspname = 'atlasctl' AND t.tgtype & 8 <> 0
-               AND (NOT t.tgisinternal OR EXISTS (SELECT FROM pg_trigger p WHERE p.oid = t.tgparentid AND NOT p.tgisinternal)) ORDER BY 1) AS own_triggers,
+             WHERE t.tgrelid = c.oid AND t.tgname LIKE 'ATLASCTL\_%' AND t.tgtype & 8 <> 0 ORDER BY 1) AS own_triggers,
        CASE c.relreplident
             WHEN 'f' THEN true
             WHEN 'n' THEN false

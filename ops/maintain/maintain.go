@@ -29,6 +29,8 @@ type Table struct {
 
 	// ArchiveAfter is the age from which rows are archived; zero for never.
 	ArchiveAfter archive.Age
+	// Children says what becomes of rows that refer to what is archived.
+	Children archive.Children
 }
 
 // Options of a run.
@@ -181,7 +183,7 @@ func archiveExpired(ctx context.Context, db *pg.DB, t Table, o Options) (string,
 	if t.ArchiveAfter.IsZero() {
 		return "no archive_after is configured", nil, errSkipped
 	}
-	done, err := archive.Run(ctx, db, t.Spec, archive.Options{OlderThan: t.ArchiveAfter, Now: o.Now, Log: db.Log})
+	done, err := archive.Run(ctx, db, t.Spec, archive.Options{OlderThan: t.ArchiveAfter, Children: t.Children, Now: o.Now, Log: db.Log})
 	var rows int64
 	for _, row := range done.Rows {
 		if row.Rows != nil {
