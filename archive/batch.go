@@ -176,12 +176,12 @@ SELECT (SELECT count(*) FROM picked), (SELECT count(*) FROM gone), (SELECT count
 	declare := "DECLARE\n    seen pg_catalog.int8;\n    deleted pg_catalog.int8;\n    archived pg_catalog.int8;\n"
 	if s.Indexed {
 		sql := j.batchSQL(s, picked{where: j.within(sp), limit: rowsPerBatch.n})
-		return do(declare + "BEGIN\nLOOP\n" + leaving + sql + counts + verify + "\n    EXIT WHEN seen = 0;\nEND LOOP;\nEND")
+		return pg.Do(declare + "BEGIN\nLOOP\n" + leaving + sql + counts + verify + "\n    EXIT WHEN seen = 0;\nEND LOOP;\nEND")
 	}
 	pages := fmt.Sprintf("ctid >= pg_catalog.format('(%%s,0)', page)::pg_catalog.tid AND ctid < pg_catalog.format('(%%s,0)', page + %d)::pg_catalog.tid AND ", pagesPerBatch.n)
 	sql := j.batchSQL(s, picked{where: pages + j.within(sp)})
 	verifyPage := strings.Replace(verify, " OR seen > 0 AND deleted = 0", "", 1)
-	return do(declare + fmt.Sprintf(`BEGIN
+	return pg.Do(declare + fmt.Sprintf(`BEGIN
 FOR page IN 0 .. pg_catalog.pg_relation_size(%s::pg_catalog.regclass) / pg_catalog.current_setting('block_size')::pg_catalog.int8 BY %d LOOP
 `, literal(s.name.SQL()), pagesPerBatch.n) + leaving + sql + counts + verifyPage + "\nEND LOOP;\nEND")
 }

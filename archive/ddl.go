@@ -34,27 +34,10 @@ func (j *job) leafSQL(leaf pg.Name, s span) []string {
 // DEFAULT PRIVILEGES granted is taken back.
 func (j *job) closed(table pg.Name) []string {
 	return []string{
-		revokeSQL(table, append([]string{""}, j.live.Grantees...)),
+		pg.CloseSQL("TABLE", table.SQL()),
 		fmt.Sprintf("ALTER TABLE %s OWNER TO %s", table.SQL(), pg.Ident(j.live.Owner)),
 		fmt.Sprintf("ALTER TABLE %s ENABLE ROW LEVEL SECURITY", table.SQL()),
 	}
-}
-
-// revokeSQL takes every privilege from roles; "" is PUBLIC.
-func revokeSQL(table pg.Name, roles []string) string {
-	var names []string
-	public := false
-	for _, r := range roles {
-		if r == "" {
-			public = true
-			continue
-		}
-		names = append(names, pg.Ident(r))
-	}
-	if public {
-		names = append([]string{"PUBLIC"}, names...)
-	}
-	return fmt.Sprintf("REVOKE ALL ON TABLE %s FROM %s", table.SQL(), strings.Join(names, ", "))
 }
 
 func (j *job) attachSQL(leaf pg.Name, s span) string {
@@ -95,7 +78,7 @@ func (j *job) arriveSQL(m *leafMove, st *leafState) []string {
 		sql = append(sql, fmt.Sprintf("ALTER TABLE ONLY %s ENABLE ROW LEVEL SECURITY", m.name.SQL()))
 	}
 	if len(st.OpenTo) > 0 {
-		sql = append(sql, revokeSQL(m.name, st.OpenTo))
+		sql = append(sql, pg.CloseSQL("TABLE", m.name.SQL()))
 	}
 	return append(sql, j.attachSQL(m.name, m.span), dropChecksSQL(m.name))
 }
@@ -103,7 +86,7 @@ func (j *job) arriveSQL(m *leafMove, st *leafState) []string {
 // dropChecksSQL drops the checks of a leaf that say what its bounds say.
 func dropChecksSQL(leaf pg.Name) string {
 	class := literal(leaf.SQL()) + "::pg_catalog.regclass"
-	return do(`DECLARE
+	return pg.Do(`DECLARE
     redundant pg_catalog.name;
 BEGIN
     FOR redundant IN
@@ -114,15 +97,6 @@ BEGIN
         EXECUTE pg_catalog.format('ALTER TABLE ONLY %s DROP CONSTRAINT %I', ` + class + `, redundant);
     END LOOP;
 END`)
-}
-
-// do wraps a body of PL/pgSQL, in a quote that it doesn't contain.
-func do(body string) string {
-	tag := "$atlasctl$"
-	for i := 0; strings.Contains(body, tag); i++ {
-		tag = fmt.Sprintf("$atlasctl%d$", i)
-	}
-	return "DO " + tag + "\n" + body + "\n" + tag
 }
 
 // literal quotes a string. What goes through here are names and bounds that

@@ -123,7 +123,7 @@ func (s *survey) guardSteps(db *pg.DB, g guard) []Step {
 		What:      "guard foreign key " + g.Name + " of " + g.child().String(),
 		Locks:     []string{"LOCK TABLE ONLY " + child + " IN SHARE ROW EXCLUSIVE MODE"},
 		Relations: []uint32{g.ChildOID},
-	}, g.makeSQL(s.table.Grantees))
+	}, g.makeSQL())
 	fill := outsideStep(db, Step{
 		Name: "fill the guard of " + g.child().Table + "." + g.Name, Scans: true, Reversible: true, Done: g.state.Valid,
 		Lock: "SHARE UPDATE EXCLUSIVE on " + g.child().String(),
@@ -132,19 +132,19 @@ func (s *survey) guardSteps(db *pg.DB, g guard) []Step {
 }
 
 // makeSQL makes the table of keys and puts the child's writers to keeping it.
-func (g guard) makeSQL(grantees []string) []string {
+func (g guard) makeSQL() []string {
 	var d ddl
 	keys := g.keys().SQL()
 	d.add("CREATE TABLE %s AS SELECT %s FROM ONLY %s WITH NO DATA", keys, pg.Idents(g.Referenced), g.table.SQL())
 	d.add("ALTER TABLE %s ADD PRIMARY KEY (%s)", keys, pg.Idents(g.Referenced))
-	d.all(closeTable("TABLE "+keys, grantees))
+	d.add("%s", pg.CloseSQL("TABLE", keys))
 	d.add("ALTER TABLE %s OWNER TO %s", keys, pg.Ident(g.owner))
 	d.add("ALTER TABLE %s ENABLE ROW LEVEL SECURITY", keys)
 	d.add("COMMENT ON TABLE %s IS %s", keys, pg.Literal(fmt.Sprintf(
 		"atlasctl: the keys of %s that foreign key %s of %s references", g.table, g.Name, g.child())))
-	d.all(g.function(g.checkFn(), g.checkBody(), grantees))
+	d.all(g.function(g.checkFn(), g.checkBody()))
 	if g.Deferrable {
-		d.all(g.function(g.keepFn(), g.keepBody(), grantees))
+		d.all(g.function(g.keepFn(), g.keepBody()))
 	}
 	d.all(g.childTriggerSQL())
 	d.add("%s NOT VALID", g.foreignKeySQL(g.newName()))
@@ -202,11 +202,11 @@ func (g guard) takeOverSQL() []string {
 }
 
 // watchSQL makes the guard's half on the partitioned table.
-func (g guard) watchSQL(key string, grantees []string) []string {
+func (g guard) watchSQL(key string) []string {
 	var d ddl
 	table := g.table.SQL()
-	d.all(g.function(g.followFn(), g.followBody(), grantees))
-	d.all(g.function(g.refuseFn(), g.refuseBody(), grantees))
+	d.all(g.function(g.followFn(), g.followBody()))
+	d.all(g.function(g.refuseFn(), g.refuseBody()))
 	each := fmt.Sprintf("FOR EACH ROW EXECUTE FUNCTION %s()", g.followFn().SQL())
 	changed := fmt.Sprintf("(%s) IS NOT TRUE", equal("OLD", g.Referenced, g.KeyEquals, "NEW", g.Referenced))
 	d.add("CREATE CONSTRAINT TRIGGER %s AFTER DELETE ON %s%s %s", pg.Ident(g.parentTrigger("delete")), table,

@@ -9,11 +9,11 @@ import (
 
 // function makes a trigger function that runs as the table's owner, whom its
 // policies don't stop, and that nobody else may put to other uses.
-func (g guard) function(name pg.Name, body string, grantees []string) []string {
+func (g guard) function(name pg.Name, body string) []string {
 	var d ddl
 	d.add("CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS %s",
 		name.SQL(), pg.Literal(body))
-	d.all(closeTable("FUNCTION "+name.SQL()+"()", grantees))
+	d.add("%s", pg.CloseSQL("FUNCTION", name.SQL()+"()"))
 	d.add("ALTER FUNCTION %s() OWNER TO %s", name.SQL(), pg.Ident(g.owner))
 	return d
 }

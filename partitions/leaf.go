@@ -16,7 +16,6 @@ type template struct {
 	tablespace      string
 	accessMethod    string
 	options         []string // storage parameters
-	grantees        []string // that default privileges would open it to
 	replicaIdentity string   // pg_class.relreplident
 	// manifest is the parent's: column settings and trigger states are not
 	// inherited.
@@ -30,7 +29,7 @@ type template struct {
 func (s *survey) leafTemplate(spec Spec) template {
 	t := template{
 		owner: s.table.Owner, tablespace: s.table.Tablespace, accessMethod: s.table.AccessMethod, options: s.table.Options,
-		grantees: s.table.Grantees, replicaIdentity: s.table.ReplicaIdentity, manifest: s.manifest,
+		replicaIdentity: s.table.ReplicaIdentity, manifest: s.manifest,
 	}
 	t.findIdentity(s.indexes, spec.Key)
 	return t
@@ -46,7 +45,7 @@ func readTemplate(ctx context.Context, db *pg.DB, parent *Table) (template, erro
 	if err != nil {
 		return template{}, err
 	}
-	t := template{owner: parent.Owner, tablespace: parent.Tablespace, grantees: parent.Grantees, replicaIdentity: parent.ReplicaIdentity, manifest: m}
+	t := template{owner: parent.Owner, tablespace: parent.Tablespace, replicaIdentity: parent.ReplicaIdentity, manifest: m}
 	if newest := parent.newestLeaf(); newest != nil {
 		like, err := Inspect(ctx, db, newest.Name, nil)
 		if err != nil {
@@ -99,7 +98,7 @@ func leafSQL(parent, leaf pg.Name, key Key, r Range, t template, room []string) 
 	}
 	d.add("CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING CONSTRAINTS INCLUDING STATISTICS)%s%s%s",
 		leaf.SQL(), parent.SQL(), using, with, tablespaceClause(t.tablespace))
-	d.all(closeTable("TABLE "+leaf.SQL(), t.grantees))
+	d.add("%s", pg.CloseSQL("TABLE", leaf.SQL()))
 	d.add("ALTER TABLE %s OWNER TO %s", leaf.SQL(), pg.Ident(t.owner))
 	d.add("ALTER TABLE %s ENABLE ROW LEVEL SECURITY", leaf.SQL())
 	for _, s := range t.manifest.Of(kindColumnSetting) {
@@ -149,18 +148,6 @@ func leafTriggerStates(m Manifest, leaf pg.Name) []string {
 // rowTrigger says whether a trigger fires for each row, so that partitions get
 // a clone of it.
 func rowTrigger(tr Object) bool { return strings.Contains(tr.Definition, " FOR EACH ROW ") }
-
-// closeTable takes back what default privileges opened; object is TABLE or
-// SEQUENCE and a quoted name.
-func closeTable(object string, grantees []string) []string {
-	roles := []string{"PUBLIC"}
-	for _, g := range grantees {
-		if g != "" {
-			roles = append(roles, pg.Ident(g))
-		}
-	}
-	return []string{fmt.Sprintf("REVOKE ALL ON %s FROM %s", object, strings.Join(roles, ", "))}
-}
 
 func tablespaceClause(name string) string {
 	if name == "" {

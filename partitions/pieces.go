@@ -23,7 +23,7 @@ var thisPiece = fmt.Sprintf("x.ctid >= pg_catalog.format('(%%s,0)', pieces.block
 // if the statement doesn't.
 // https://www.postgresql.org/docs/current/plpgsql-transactions.html
 func piecewise(table pg.Name, statement string) string {
-	return fmt.Sprintf(`DO $atlasctl$
+	return pg.Do(fmt.Sprintf(`
 <<pieces>>
 DECLARE
   blocks constant bigint := pg_catalog.pg_relation_size(%s) / pg_catalog.current_setting('block_size')::bigint;
@@ -52,5 +52,5 @@ BEGIN
       PERFORM pg_catalog.pg_sleep(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - began));
     END IF;
   END LOOP;
-END $atlasctl$`, pg.Literal(table.SQL()), strings.ReplaceAll(statement, "\n", "\n      "), pieceBlocks, pieceTries)
+END`, pg.Literal(table.SQL()), strings.ReplaceAll(statement, "\n", "\n      "), pieceBlocks, pieceTries))
 }

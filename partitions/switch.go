@@ -171,10 +171,10 @@ func (s *survey) build(d *ddl, spec Spec, o Options) {
 	m := s.manifest
 	d.add("CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION) PARTITION BY RANGE (%s)%s",
 		table, old, pg.Ident(spec.Key), tablespaceClause(s.table.Tablespace))
-	d.all(closeTable("TABLE "+table, s.table.Grantees))
+	d.add("%s", pg.CloseSQL("TABLE", table))
 	d.all(m.Of(kindOwner, kindSerial, kindColumnSetting).Statements())
 	for _, id := range m.Of(kindIdentity) {
-		d.all(moveIdentity(spec, id, old, s.table.Grantees))
+		d.all(moveIdentity(spec, id, old))
 	}
 	d.all(m.Of(kindCheck).Statements())
 	for _, ix := range s.indexes {
@@ -196,7 +196,7 @@ func (s *survey) build(d *ddl, spec Spec, o Options) {
 			d.add("%s", g.foreignKeySQL(g.Name))
 			d.all(g.childTriggerSQL())
 		}
-		d.all(g.watchSQL(spec.Key, s.table.Grantees))
+		d.all(g.watchSQL(spec.Key))
 	}
 	for _, ri := range m.Of(kindReplicaIdent) {
 		d.add("%s", ri.Statement)
@@ -214,10 +214,10 @@ func (s *survey) notOnParent(name string, spec Spec, o Options) bool {
 
 // moveIdentity makes the identity on the new table, with a sequence of the old
 // one's name and position; a leaf can't keep its own (PostgreSQL 17).
-func moveIdentity(spec Spec, id Object, old string, grantees []string) []string {
+func moveIdentity(spec Spec, id Object, old string) []string {
 	var d ddl
 	d.add("%s", id.Statement)
-	d.all(closeTable("SEQUENCE "+id.Undo, grantees))
+	d.add("%s", pg.CloseSQL("SEQUENCE", id.Undo))
 	d.add("SELECT pg_catalog.setval(%s::pg_catalog.regclass, last_value, is_called) FROM %s",
 		pg.Literal(id.Undo), spec.Table.With(retiredSequence(spec, id)).SQL())
 	d.add("ALTER TABLE %s ALTER COLUMN %s DROP IDENTITY", old, pg.Ident(id.Name))

@@ -52,7 +52,7 @@ func (v *converted) rename(d *ddl, spec Spec) {
 		// Up to PostgreSQL 16 the leaf has no identity; from 17 on it lost it
 		// when it was detached.
 		d.add("%s", id.Statement)
-		d.all(closeTable("SEQUENCE "+id.Undo, v.table.Grantees))
+		d.add("%s", pg.CloseSQL("SEQUENCE", id.Undo))
 		d.add("SELECT pg_catalog.setval(%s::pg_catalog.regclass, last_value, is_called) FROM %s",
 			pg.Literal(id.Undo), table.With(retiredSequence(spec, id)).SQL())
 	}

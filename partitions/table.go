@@ -78,7 +78,6 @@ type Table struct {
 	Rows             float64
 	Bytes            int64
 	Options          []string // storage parameters, name=value
-	Grantees         []string // roles that default privileges would open a new table, sequence or function to; "" is PUBLIC
 	Leaves           []Leaf   `db:"-"`
 }
 

@@ -1,6 +1,4 @@
--- What a table is: kind, owner, partition key, storage, and to whom default
--- privileges would open a table, sequence or function that the session's role creates in
--- its schema.
+-- What a table is: kind, owner, partition key, storage.
 -- $1 schema, $2 name. No lock beyond those of reading the catalogs; the size
 -- takes ACCESS SHARE on the table. PostgreSQL 14 and later.
 SELECT c.oid,
@@ -30,13 +28,7 @@ SELECT c.oid,
        c.relreplident::text AS replica_identity,
        c.reltuples::float8 AS rows,
        CASE WHEN c.relkind IN ('r', 'm') THEN pg_catalog.pg_total_relation_size(c.oid) ELSE 0 END AS bytes,
-       coalesce(c.reloptions, '{}') AS options,
-       coalesce((SELECT array_agg(DISTINCT CASE x.grantee WHEN 0 THEN '' ELSE pg_catalog.pg_get_userbyid(x.grantee)::text END)
-                 FROM pg_catalog.pg_default_acl d
-                 CROSS JOIN LATERAL pg_catalog.aclexplode(d.defaclacl) x
-                 WHERE d.defaclobjtype IN ('r', 'S', 'f') AND d.defaclrole = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user)
-                   AND d.defaclnamespace IN (0, c.relnamespace)
-                   AND x.grantee <> d.defaclrole), '{}') AS grantees
+       coalesce(c.reloptions, '{}') AS options
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
