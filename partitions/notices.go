@@ -35,12 +35,18 @@ func applicationNotices(ctx context.Context, db *pg.DB, spec Spec) ([]pg.Finding
 		Calls int64
 	}
 	rows, err := db.Query(ctx, fmt.Sprintf(upsertsSQL, pgx.Identifier{schema, "pg_stat_statements"}.Sanitize()), spec.Table.Table)
-	if err != nil {
-		return notices, nil //nolint:nilerr // not readable for this role, or not preloaded: nothing to say
+	var found []upsert
+	if err == nil {
+		found, err = pgx.CollectRows(rows, pgx.RowToStructByName[upsert])
 	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[upsert])
-	if err != nil {
-		return notices, nil //nolint:nilerr // as above
+	if err != nil && pg.Code(err) == "" {
+		return nil, fmt.Errorf("read pg_stat_statements: %w", err)
+	}
+	if err != nil { // not for this role, or not preloaded
+		return append(notices, pg.Finding{
+			ID: "ATL-PART-062", Severity: pg.Info, Object: spec.Table.String(),
+			Message: fmt.Sprintf("pg_stat_statements can't be read, so statements with ON CONFLICT are not shown: %s", err),
+		}), nil
 	}
 	for _, u := range found {
 		notices = append(notices, pg.Finding{
