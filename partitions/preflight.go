@@ -109,6 +109,9 @@ func inspect(ctx context.Context, db *pg.DB, spec Spec, o Options) (*survey, err
 		return nil, err
 	}
 	s.objectBlockers(spec, o)
+	if err := s.publicationWarnings(ctx, db, spec); err != nil {
+		return nil, err
+	}
 	if err := s.inspectInbound(ctx, db, spec, o); err != nil {
 		return nil, err
 	}

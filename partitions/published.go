@@ -1,0 +1,53 @@
+package partitions
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
+)
+
+//go:embed sql/published.sql
+var publishedSQL string
+
+// realtimePublication is what Supabase Realtime reads.
+// https://supabase.com/docs/guides/realtime/postgres-changes
+const realtimePublication = "supabase_realtime"
+
+// publicationWarnings say what subscribers will notice: the table stays in its
+// publications, but its changes are those of leaves.
+// https://www.postgresql.org/docs/current/sql-createpublication.html#SQL-CREATEPUBLICATION-PARAMS-WITH-PUBLISH-VIA-PARTITION-ROOT
+func (s *survey) publicationWarnings(ctx context.Context, db *pg.DB, spec Spec) error {
+	rows, err := db.Query(ctx, publishedSQL, spec.Table.Schema, spec.Table.Table)
+	if err != nil {
+		return fmt.Errorf("read the publications of %s: %w", spec.Table, err)
+	}
+	type published struct {
+		Name    string
+		ViaRoot bool
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByName[published])
+	if err != nil {
+		return fmt.Errorf("read the publications of %s: %w", spec.Table, err)
+	}
+	for _, p := range all {
+		evidence := map[string]any{"publication": p.Name, "publish_via_partition_root": p.ViaRoot}
+		if !p.ViaRoot {
+			s.warn("ATL-PART-023", spec.Table.String(), fmt.Sprintf(
+				"publication %s will send the changes of %s under the names of its leaves, beginning with %s: a subscriber without such tables stops",
+				pg.Ident(p.Name), spec.Table, spec.History()),
+				evidence, fmt.Sprintf("ALTER PUBLICATION %s SET (publish_via_partition_root = true) keeps the name", pg.Ident(p.Name)))
+		}
+		if p.Name == realtimePublication {
+			// wal2json takes no notice of publish_via_partition_root:
+			// https://github.com/eulerto/wal2json/issues/259
+			s.warn("ATL-PART-029", spec.Table.String(), fmt.Sprintf(
+				"Supabase Realtime decodes with wal2json, which knows leaves only: Postgres Changes no longer reach who subscribes to %s, and leaves are closed to them",
+				spec.Table), evidence, "broadcast from a trigger on "+spec.Table.String()+" (realtime.broadcast_changes) before the conversion")
+		}
+	}
+	return nil
+}
