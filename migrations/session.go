@@ -30,6 +30,9 @@ type Limits struct {
 	LockDeadline time.Duration
 }
 
+// lockTimeout is the value of the setting, in milliseconds.
+func (l Limits) lockTimeout() string { return strconv.FormatInt(l.LockTimeout.Milliseconds(), 10) }
+
 func (l Limits) orDefault() Limits {
 	if l.LockTimeout <= 0 {
 		l.LockTimeout = pg.DefaultLockTimeout
@@ -40,16 +43,36 @@ func (l Limits) orDefault() Limits {
 	return l
 }
 
-// open does not connect yet. Its sessions depend on no setting of the role or
-// the database: the files qualify every name outside pg_catalog.
+// pinSQL sets what must not depend on the role or the database: the files
+// qualify every name outside pg_catalog. $1 is the lock_timeout, $2 whether to
+// forget all of it at the end of the transaction.
+const pinSQL = `SELECT set_config('search_path', 'pg_catalog', $2), set_config('statement_timeout', '0', $2),
+	set_config('idle_session_timeout', '0', $2), set_config('lock_timeout', $1, $2)`
+
+// open does not connect yet. Its sessions are pinned, and not for a transaction
+// pooler, where others would get them next.
 func open(cfg *pgx.ConnConfig, l Limits) *sql.DB {
 	pin := func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, `SELECT set_config('search_path', 'pg_catalog', false), set_config('statement_timeout', '0', false),
-			set_config('idle_session_timeout', '0', false), set_config('lock_timeout', $1, false)`,
-			strconv.FormatInt(l.LockTimeout.Milliseconds(), 10))
+		_, err := conn.Exec(ctx, pinSQL, l.lockTimeout(), false)
 		return err
 	}
 	return stdlib.OpenDB(*cfg.Copy(), stdlib.OptionAfterConnect(pin))
+}
+
+// reading calls fn in a read-only transaction, which leaves nothing behind, also
+// through a transaction pooler.
+func reading(ctx context.Context, cfg *pgx.ConnConfig, fn func(*sql.Tx) error) error {
+	db := stdlib.OpenDB(*cfg.Copy())
+	defer func() { _ = db.Close() }()
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // nothing to lose
+	if _, err := tx.ExecContext(ctx, pinSQL, Limits{}.orDefault().lockTimeout(), true); err != nil {
+		return err
+	}
+	return fn(tx)
 }
 
 // locked calls fn while this process alone works on the migrations of the
@@ -111,10 +134,15 @@ type record struct {
 	Adopted   bool
 }
 
+// querier is a pool or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
 // records reads which migrations are applied, by version; exist says whether
 // there is a version table at all.
-func (s set) records(ctx context.Context, db *sql.DB) (applied []record, exist bool, err error) {
-	rows, err := db.QueryContext(ctx, s.versionsSQL)
+func (s set) records(ctx context.Context, q querier) (applied []record, exist bool, err error) {
+	rows, err := q.QueryContext(ctx, s.versionsSQL)
 	if err != nil {
 		return noTable(err)
 	}

@@ -59,13 +59,15 @@ func Down(ctx context.Context, cfg *pgx.ConnConfig, o DownOptions) ([]Applied, e
 // Status lists the migrations by version. It only reads, also on a replica and
 // in a database that atlasctl has never seen.
 func Status(ctx context.Context, cfg *pgx.ConnConfig) ([]MigrationStatus, error) {
-	db := open(cfg, Limits{}.orDefault())
-	defer func() { _ = db.Close() }()
 	all, err := storage.migrations()
 	if err != nil {
 		return nil, err
 	}
-	applied, _, err := storage.records(ctx, db)
+	var applied []record
+	err = reading(ctx, cfg, func(tx *sql.Tx) (err error) {
+		applied, _, err = storage.records(ctx, tx)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("migrate status: %w", err)
 	}
