@@ -311,6 +311,12 @@ func (db *DB) setLockTimeout(ctx context.Context, d time.Duration) error {
 	return db.execSimple(ctx, fmt.Sprintf("SET lock_timeout = %d", max(d.Milliseconds(), 1)))
 }
 
+// local sets for one transaction what a session is otherwise opened with.
+func (db *DB) local(statementTimeout time.Duration) string {
+	return fmt.Sprintf("%s, set_config('lock_timeout', '%d', true), set_config('statement_timeout', '%d', true)",
+		db.pinned(true), db.LockTimeout.Milliseconds(), statementTimeout.Milliseconds())
+}
+
 // Read runs fn in one read-only transaction with local timeouts, which leaves
 // nothing behind, also through a transaction pooler. What fn sees is one
 // snapshot.
@@ -324,9 +330,7 @@ func (db *DB) Read(ctx context.Context, statementTimeout time.Duration, fn func(
 		defer cancel()
 		_ = tx.Rollback(ctx)
 	}()
-	local := fmt.Sprintf("SELECT %s, set_config('lock_timeout', '%d', true), set_config('statement_timeout', '%d', true)",
-		db.pinned(true), db.LockTimeout.Milliseconds(), statementTimeout.Milliseconds())
-	if _, err := tx.Exec(ctx, local); err != nil {
+	if _, err := tx.Exec(ctx, "SELECT "+db.local(statementTimeout)); err != nil {
 		return err
 	}
 	return fn(ctx, tx)
