@@ -193,7 +193,7 @@ func statusFindings(t *Table, spec Spec, s *Summary) []pg.Finding {
 		}
 		if len(l.OpenTo) > 0 {
 			add("ATL-PART-055", pg.Error, leaf, "can be reached past the parent's policies by "+strings.Join(l.OpenTo, ", "),
-				"REVOKE ALL ON TABLE "+l.Name.SQL()+" FROM "+grantees(l.OpenTo), map[string]any{"open_to": l.OpenTo})
+				"REVOKE ALL ON TABLE "+l.Name.SQL()+" FROM "+grantees(l.OpenTo)+" CASCADE", map[string]any{"open_to": l.OpenTo})
 		}
 		if l.PendingDetach {
 			add("ATL-PART-056", pg.Warn, leaf, "a DETACH CONCURRENTLY was interrupted: rows of this range are refused",
