@@ -204,7 +204,7 @@ func (c *closed) attempt(after, role string, relations []relation) {
 			sql = `SELECT has_sequence_privilege($1::oid, '` + sequencePrivileges + `')`
 			tries = []string{"SELECT FROM %s", "SELECT nextval('%s')", "SELECT setval('%s', 1)"}
 		} else {
-			tries = append(tries, "UPDATE %s SET "+r.FirstColumn+" = NULL")
+			tries = append(tries, "UPDATE %s SET "+r.FirstColumn+" = DEFAULT")
 		}
 		if err := conn.QueryRow(c.t.Context(), sql, r.OID).Scan(&may); err != nil {
 			c.t.Fatal(err)
