@@ -38,17 +38,23 @@ func (p *platform) pooled(t *testing.T) {
 		const settings = `SELECT concat_ws('; ', current_user, current_setting('search_path'), current_setting('statement_timeout'), current_setting('lock_timeout'),
 			(SELECT count(*) FROM pg_prepared_statements), (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()))`
 		want := `postgres; "$user", public, extensions; 2min; 0; 0; 0`
+		var held []pgx.Tx
+		defer func() {
+			for _, tx := range held {
+				_ = tx.Rollback(t.Context())
+				_ = tx.Conn().Close(t.Context())
+			}
+		}()
 		for range 3 {
 			conn, err := pgx.Connect(t.Context(), transaction+"&default_query_exec_mode=exec")
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer conn.Close(t.Context())
 			tx, err := conn.Begin(t.Context()) // keeps the session to itself
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer tx.Rollback(t.Context())
+			held = append(held, tx)
 			var got string
 			if err := tx.QueryRow(t.Context(), settings).Scan(&got); err != nil || got != want {
 				t.Errorf("after atlasctl %s the next client of its session has %s, want %s (%v)", after, got, want, err)
