@@ -1,0 +1,139 @@
+package storm_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/atlasctl/atlasctl/ops/pgtest"
+)
+
+// round is a database in the storm, with its clients.
+type round struct {
+	*site
+
+	url      string
+	journal  *journal
+	clients  *clients
+	observer *observer
+	stop     func() // lets clients and observer go home
+}
+
+// random makes the decisions of a seed.
+func random(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
+
+// begin sets clients on a copy of a database.
+func (s *site) begin(t *testing.T, before string, decide *rand.Rand) *round {
+	t.Helper()
+	r := &round{site: s, url: s.clone(t, before), journal: &journal{rows: map[string]*row{}}}
+	report := func(what string) { t.Error(what) }
+	r.clients = &clients{url: r.url, journal: r.journal, report: report}
+	r.observer = &observer{url: r.url, frozen: s.frozen, journal: r.journal, report: report}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	resume := r.clients.pause() // until the first stage has told them where to write
+	for id := range writers {
+		seed := decide.Uint64()
+		running.Go(func() { r.clients.run(ctx, id, random(seed)) })
+	}
+	var once sync.Once
+	r.stop = func() { once.Do(func() { cancel(); running.Wait() }) }
+	t.Cleanup(r.stop)
+	r.clients.room = past
+	resume()
+	running.Go(func() { r.observer.run(ctx) })
+	return r
+}
+
+// stage strikes a stage, lets it be finished, and wants it to end as an
+// undisturbed one does. It returns the accidents that were survived.
+func (r *round) stage(t *testing.T, l life, i int, want course, accidents []accident) (survived []accident) {
+	t.Helper()
+	s := l[i]
+	during, after := l.sightline(i)
+	r.clients.enter(s.room)
+	r.observer.line.Store(int32(during))
+	r.write(t)
+	r.look(t)
+	for _, a := range accidents {
+		v := r.start(t, r.url, s.args)
+		struck := r.strike(t, r.url, v, a, want.took)
+		code := v.wait(t)
+		r.look(t)
+		t.Logf("%s, %s: struck %t, exit code %d", s.name, a, struck, code)
+		if struck {
+			survived = append(survived, a)
+		}
+		if code == 0 {
+			break
+		}
+	}
+	r.finish(t, s)
+	r.observer.line.Store(int32(after))
+	r.look(t)
+	if s.verify {
+		atlasctl(t, r.bin, r.url, "partition", "verify")
+	}
+	if diff := cmp.Diff(strings.Split(want.schema, "\n"), strings.Split(pgtest.Schema(t, r.url), "\n")); diff != "" {
+		t.Errorf("schema after %s (-undisturbed +this):\n%s", s.name, diff)
+	}
+	if t.Failed() {
+		t.FailNow()
+	}
+	return survived
+}
+
+// finish runs the command until it says that it is done. A reversion that has
+// rows to move may want the application to pause.
+func (r *round) finish(t *testing.T, s stage) {
+	t.Helper()
+	resume := func() {}
+	defer func() { resume() }()
+	for try := 1; ; try++ {
+		v := r.start(t, r.url, s.args)
+		code := v.wait(t)
+		switch {
+		case code == 0:
+			return
+		case code != 4 && code != 5, try == 10:
+			t.Fatalf("%v, run again for the %d. time: exit code %d\n%s", s.args, try, code, v.said())
+		case try == 2:
+			resume = r.clients.pause()
+		}
+	}
+}
+
+// someWrites make a table other than it was.
+const someWrites = 20
+
+// write waits until clients have written in earnest.
+func (r *round) write(t *testing.T) {
+	t.Helper()
+	enough := r.journal.count() + someWrites
+	r.await(t, "write", func() bool { return r.journal.count() >= enough })
+}
+
+// look waits until a whole look at the tables has begun and ended after now.
+func (r *round) look(t *testing.T) {
+	t.Helper()
+	now := r.journal.now()
+	r.await(t, "look", func() bool { return r.observer.confirmed.Load() > now })
+}
+
+// await waits for clients or the observer, unless one of them has complained.
+func (r *round) await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for limit := time.Now().Add(patience); !done(); time.Sleep(time.Millisecond) {
+		if t.Failed() {
+			t.FailNow()
+		}
+		if time.Now().After(limit) {
+			t.Fatalf("nobody could %s for %s", what, patience)
+		}
+	}
+}

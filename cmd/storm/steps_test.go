@@ -1,0 +1,29 @@
+package storm_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/atlasctl/atlasctl/ops/pgtest"
+)
+
+// TestKilledAfterEachStep leaves nothing to chance: the client is ended with
+// SIGKILL after each step that it tells of.
+func TestKilledAfterEachStep(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, pgtest.AdminURL(t), nil)
+	l := lives[0]
+	for i, c := range s.undisturbed(t, l) {
+		if i == 2 {
+			continue // converts half of what the first stage does
+		}
+		for n, step := range c.steps {
+			t.Run(fmt.Sprintf("%d %s/%d %s", i, l[i].name, n+1, strings.ReplaceAll(step, "/", "_")), func(t *testing.T) {
+				t.Parallel()
+				r := s.begin(t, c.before, random(uint64(n)))
+				r.stage(t, l, i, c, []accident{{kind: kill, moment: atStep, nth: n + 1}})
+			})
+		}
+	}
+}
