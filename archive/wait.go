@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -66,7 +65,7 @@ func (r *retry) wait(ctx context.Context, log *slog.Logger, what string, cause e
 // user is a transaction that is in the way.
 type user struct {
 	Transaction string
-	pg.Blocker
+	PID         int
 }
 
 // waitForUsers waits, without any lock, until the transactions that now use
@@ -78,9 +77,7 @@ func (j *job) waitForUsers(ctx context.Context, what string, relations ...uint32
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	users, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (u user, err error) {
-		return u, row.Scan(&u.Transaction, &u.PID, &u.User, &u.Application, &u.State, &u.Seconds)
-	})
+	users, err := pgx.CollectRows(rows, pgx.RowToStructByName[user])
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
@@ -102,7 +99,7 @@ func (j *job) waitForUsers(ctx context.Context, what string, relations ...uint32
 			return nil
 		}
 		if time.Since(began) > j.db.LockDeadline {
-			return stillThere(what, j.db.LockDeadline, users, running)
+			return j.stillThere(ctx, what, users, running)
 		}
 		if err := pg.Sleep(ctx, pause); err != nil {
 			return err
@@ -111,16 +108,18 @@ func (j *job) waitForUsers(ctx context.Context, what string, relations ...uint32
 	return nil
 }
 
-func stillThere(what string, waited time.Duration, users []user, running []string) error {
-	var names []string
+func (j *job) stillThere(ctx context.Context, what string, users []user, running []string) error {
+	var pids []int
 	for _, u := range users {
 		if slices.Contains(running, u.Transaction) {
-			names = append(names, u.Blocker.String())
+			pids = append(pids, u.PID)
 		}
 	}
-	return pg.WithHint(
-		pg.NotNowf("%s: waited %s for transactions that are still open: %s", what, waited, strings.Join(names, "; ")),
-		"wait until these transactions end, or end them with pg_terminate_backend(pid), and run the same command again")
+	sessions, err := pg.Sessions(ctx, j.db, pids)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return j.db.NotNow(&pg.BusyError{Why: fmt.Sprintf("%s: waited %s for transactions that are still open", what, j.db.LockDeadline), Blockers: sessions})
 }
 
 // watchEvery is how often a second session looks at what the first waits for.

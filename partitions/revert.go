@@ -356,13 +356,15 @@ func (v *converted) nobodyLooks(ctx context.Context, q pg.Queryer) error {
 	if err != nil {
 		return fmt.Errorf("look for snapshots: %w", err)
 	}
-	others, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (b pg.Blocker, err error) {
-		return b, row.Scan(&b.PID, &b.User, &b.Application, &b.State, &b.Seconds)
-	})
+	pids, err := pgx.CollectRows(rows, pgx.RowTo[int])
 	if err != nil {
 		return fmt.Errorf("look for snapshots: %w", err)
 	}
-	if len(others) > 0 {
+	if len(pids) > 0 {
+		others, err := pg.Sessions(ctx, q, pids)
+		if err != nil {
+			return err
+		}
 		return &pg.BusyError{Why: "rows have to move, which sessions with an older snapshot would miss (let the application pause)", Blockers: others}
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 //go:embed sql/advisory_holder.sql
@@ -71,6 +73,7 @@ func (db *DB) relock(ctx context.Context) error {
 	db.held = nil
 	for _, key := range keys {
 		if _, err := db.advisoryLock(ctx, key, "another atlasctl run has taken over"); err != nil {
+			db.held = keys // to be taken by the next try
 			return err
 		}
 	}
@@ -78,13 +81,21 @@ func (db *DB) relock(ctx context.Context) error {
 }
 
 func (db *DB) advisoryBusy(ctx context.Context, key, busy string) error {
-	var b Blocker
-	err := db.QueryRow(ctx, advisoryHolderSQL, key, advisorySeed).
-		Scan(&b.PID, &b.User, &b.Application, &b.State, &b.Seconds)
-	if err != nil { // it may have just ended
+	e := &BusyError{Why: busy}
+	rows, err := db.Query(ctx, advisoryHolderSQL, key, advisorySeed)
+	if err == nil {
+		var pids []int
+		if pids, err = pgx.CollectRows(rows, pgx.RowTo[int]); err == nil {
+			e.Blockers, err = Sessions(ctx, db, pids)
+		}
+	}
+	if err != nil {
+		db.Log.DebugContext(ctx, "look for the holder of a lock", "key", key, "error", err)
+	}
+	if len(e.Blockers) == 0 { // it may have just ended
 		return NotNowf("%s", busy)
 	}
-	return NotNowf("%s: %s", busy, b)
+	return NotNowf("%s: %s", busy, e.Names())
 }
 
 // Sleep waits, or returns early with the context's error.

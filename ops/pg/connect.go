@@ -78,6 +78,8 @@ type DB struct {
 	config *pgx.ConnConfig
 	// searchPath is the role's own, from before the session pinned its own.
 	searchPath []string
+	// backend is the process that serves the session, also behind a pooler.
+	backend uint32
 	// holdLimit bounds a wait for a lock while another one is held.
 	holdLimit time.Duration
 	// held are the keys of the advisory locks that the session holds.
@@ -162,7 +164,6 @@ func (db *DB) connect(ctx context.Context) error {
 
 // look finds out what is at the other end and pins the session.
 func (db *DB) look(ctx context.Context) error {
-	var backend uint32
 	var deadlockTimeout int64
 	tx, err := db.Begin(ctx)
 	if err != nil {
@@ -177,7 +178,7 @@ func (db *DB) look(ctx context.Context) error {
 		pg_backend_pid(), current_schemas(false)::text[],
 		(SELECT setting::int8 FROM pg_settings WHERE name = 'deadlock_timeout')`).
 		Scan(&db.Server.Version, &db.Server.Database, &db.Server.InRecovery,
-			&db.User, &db.Superuser, &backend, &db.searchPath, &deadlockTimeout)
+			&db.User, &db.Superuser, &db.backend, &db.searchPath, &deadlockTimeout)
 	if err != nil {
 		return err
 	}
@@ -189,7 +190,7 @@ func (db *DB) look(ctx context.Context) error {
 			db.Server.Major(), db.Server.Version%10000, OldestSupported)
 	}
 	db.holdLimit = time.Duration(deadlockTimeout) * time.Millisecond / 2
-	if db.Server.Pooler, err = db.detectPooler(ctx, backend); err != nil {
+	if db.Server.Pooler, err = db.detectPooler(ctx, db.backend); err != nil {
 		return err
 	}
 	if db.Server.Pooler == PoolerTransaction {

@@ -16,29 +16,6 @@ import (
 //go:embed sql/blockers.sql
 var blockersSQL string
 
-// Blocker is a session that holds a lock that we wanted.
-type Blocker struct {
-	PID         int     `json:"pid"`
-	User        string  `json:"user"`
-	Application string  `json:"application"`
-	State       string  `json:"state"`
-	Seconds     float64 `json:"seconds"` // age of its transaction
-}
-
-func (b Blocker) String() string {
-	s := fmt.Sprintf("pid %d", b.PID)
-	if b.User != "" {
-		s += " user " + b.User
-	}
-	if b.Application != "" {
-		s += fmt.Sprintf(" (%s)", b.Application)
-	}
-	if b.State != "" {
-		s += ", " + b.State
-	}
-	return s + fmt.Sprintf(" for %s", time.Duration(b.Seconds*float64(time.Second)).Round(100*time.Millisecond))
-}
-
 // Locked is a transaction that begins by locking relations.
 type Locked struct {
 	// What it does, for messages: "switch public.messages".
@@ -50,11 +27,13 @@ type Locked struct {
 	Relations []uint32
 	// StatementTimeout stops a statement that turns out to scan; 0 for none.
 	StatementTimeout time.Duration
+	// Until is when the tries end; zero for after [DB.LockDeadline].
+	Until time.Time
 	// Body looks at the catalogs under the locks and returns the statements to
 	// run; they go out together with COMMIT, in one round trip.
 	Body func(ctx context.Context, q Queryer) ([]string, error)
 	// Committed probes, after a connection that broke during COMMIT, whether
-	// the transaction took place.
+	// the transaction took place; if not, it is tried again.
 	Committed func(ctx context.Context, q Queryer) (bool, error)
 }
 
@@ -69,15 +48,6 @@ func (h Held) Add(o Held) Held {
 	return Held{Longest: max(h.Longest, o.Longest), Retries: h.Retries + o.Retries}
 }
 
-// BusyError is what a Body returns if it has to be tried again because of what
-// other sessions do; like a lock that is not to be had.
-type BusyError struct {
-	Why      string
-	Blockers []Blocker
-}
-
-func (e *BusyError) Error() string { return e.Why }
-
 // Fixed is a Body that has nothing to look at.
 func Fixed(sql ...string) func(context.Context, Queryer) ([]string, error) {
 	return func(context.Context, Queryer) ([]string, error) { return sql, nil }
@@ -90,50 +60,58 @@ const (
 	backoffMost  = 5 * time.Second
 )
 
+// mostLost is how often a transaction is tried again whose connection was lost
+// before COMMIT.
+const mostLost = 3
+
 // RunLocked runs l, again and again until it gets its locks or the deadline
-// has passed. Errors: [ErrNotNow] naming the sessions in the way; otherwise
-// what went wrong, with everything rolled back.
+// has passed. Errors: [ErrNotNow] naming the sessions in the way, with
+// everything rolled back; [ErrStopped] if a connection was lost during COMMIT
+// and what became of it can't be found out; otherwise what went wrong, with
+// everything rolled back.
 func (db *DB) RunLocked(ctx context.Context, l Locked) (Held, error) {
 	var held Held
-	deadline := time.Now().Add(db.LockDeadline)
-	backoff := backoffFirst
-	for {
-		longest, err := db.tryLocked(ctx, l)
+	deadline := l.Until
+	if deadline.IsZero() {
+		deadline = time.Now().Add(db.LockDeadline)
+	}
+	w := db.watcher()
+	defer w.close()
+	lost := 0
+	for backoff := backoffFirst; ; backoff = min(2*backoff, backoffMost) {
+		longest, err := db.tryLocked(ctx, l, w)
 		held.Longest = max(held.Longest, longest)
+		if errors.Is(err, errNothingCommitted) {
+			if lost++; lost == mostLost {
+				return held, err
+			}
+			err = &BusyError{Why: "the connection was lost"}
+		}
 		if err == nil || !lockConflict(err) {
 			return held, err
 		}
 		if ctx.Err() != nil {
 			return held, ctx.Err()
 		}
-		wait := time.Duration(rand.Int64N(int64(backoff)))
 		busy, ok := errors.AsType[*BusyError](err)
 		if !ok {
-			busy = &BusyError{Why: "no lock", Blockers: db.blockers(ctx, l)}
+			busy = &BusyError{Why: "no lock", Blockers: w.seen}
+			if len(busy.Blockers) == 0 {
+				busy.Blockers = db.mayBlock(ctx, l)
+			}
 		}
+		wait := time.Duration(rand.Int64N(int64(backoff)))
 		if time.Now().Add(wait).After(deadline) {
-			return held, notNow(l.What, held.Retries+1, busy)
+			return held, db.NotNow(&BusyError{Why: fmt.Sprintf("%s: %s after %d tries", l.What, busy.Why, held.Retries+1), Blockers: busy.Blockers})
 		}
 		db.Log.InfoContext(ctx, "waiting: "+busy.Why, "to", l.What, "try", held.Retries+1, "held_by", busy.Blockers)
-		if err := Sleep(ctx, wait); err != nil {
+		if autovacuumOnly(busy.Blockers) {
+			db.makeWay(ctx, busy.Blockers)
+		} else if err := Sleep(ctx, wait); err != nil {
 			return held, err
 		}
-		backoff = min(2*backoff, backoffMost)
 		held.Retries++
 	}
-}
-
-func notNow(what string, tries int, busy *BusyError) error {
-	if len(busy.Blockers) == 0 {
-		return NotNowf("%s: %s after %d tries", what, busy.Why, tries)
-	}
-	names := make([]string, len(busy.Blockers))
-	for i, b := range busy.Blockers {
-		names[i] = b.String()
-	}
-	return WithHint(
-		NotNowf("%s: %s after %d tries; in the way: %s", what, busy.Why, tries, strings.Join(names, "; ")),
-		"wait until these transactions end, or end them with pg_terminate_backend(pid), and run the same command again")
 }
 
 // lockConflict says whether trying again may help.
@@ -149,27 +127,35 @@ func lockConflict(err error) bool {
 	}
 }
 
-func (db *DB) blockers(ctx context.Context, l Locked) []Blocker {
+// mayBlock is who has locks now, for a wait that nobody has watched.
+func (db *DB) mayBlock(ctx context.Context, l Locked) []Blocker {
 	rows, err := db.Query(ctx, blockersSQL, l.Relations)
 	if err != nil {
 		return nil
 	}
-	blockers, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (b Blocker, err error) {
-		return b, row.Scan(&b.PID, &b.User, &b.Application, &b.State, &b.Seconds)
-	})
+	pids, err := pgx.CollectRows(rows, pgx.RowTo[int])
 	if err != nil {
 		db.Log.DebugContext(ctx, "look for blockers", "error", err)
 		return nil
+	}
+	blockers, err := Sessions(ctx, db, pids)
+	if err != nil {
+		db.Log.DebugContext(ctx, "look for blockers", "error", err)
 	}
 	return blockers
 }
 
 // tryLocked makes one try, and returns how long locks were held.
-func (db *DB) tryLocked(ctx context.Context, l Locked) (time.Duration, error) {
+func (db *DB) tryLocked(ctx context.Context, l Locked, w *watcher) (time.Duration, error) {
 	if _, err := db.Exec(ctx, "BEGIN"); err != nil {
 		return 0, fmt.Errorf("%s: %w", l.What, err)
 	}
-	granted, err := db.takeLocks(ctx, l)
+	var granted time.Time
+	// A third of the shortest wait, so as to see also that one.
+	err := w.during(ctx, db.backend, min(db.LockTimeout, db.holdLimit)/3, db.LockTimeout, func() (err error) {
+		granted, err = db.takeLocks(ctx, l)
+		return err
+	})
 	if err != nil {
 		db.rollback(ctx)
 		return since(granted), fmt.Errorf("%s: %w", l.What, err)
@@ -188,7 +174,8 @@ func (db *DB) tryLocked(ctx context.Context, l Locked) (time.Duration, error) {
 	if err == nil {
 		return held, nil
 	}
-	if Code(err) == "" && l.Committed != nil {
+	// Also an error that the server has sent may have come behind the COMMIT.
+	if db.IsClosed() && l.Committed != nil {
 		return held, db.probeCommit(ctx, l, err)
 	}
 	db.rollback(ctx)
@@ -202,13 +189,19 @@ func since(t time.Time) time.Duration {
 	return time.Since(t)
 }
 
+// silenceLimit is when the server takes a client that holds locks for dead: it
+// may have lost its power, or the network between them, and TCP notices that
+// only after hours.
+const silenceLimit = 10 * time.Second
+
 // takeLocks returns when the first lock was granted. The first one is waited
 // for empty-handed, so as long as the user allows; the rest while others queue
 // behind us, so that all of them together stay below half of deadlock_timeout.
 func (db *DB) takeLocks(ctx context.Context, l Locked) (time.Time, error) {
 	var granted time.Time
 	limit := db.LockTimeout
-	set := fmt.Sprintf("SELECT set_config('statement_timeout', '%d', true)", l.StatementTimeout.Milliseconds())
+	set := fmt.Sprintf("SELECT set_config('statement_timeout', '%d', true), set_config('idle_in_transaction_session_timeout', '%d', true)",
+		l.StatementTimeout.Milliseconds(), silenceLimit.Milliseconds())
 	if _, err := db.Exec(ctx, set); err != nil {
 		return granted, err
 	}
@@ -254,23 +247,47 @@ func (db *DB) execSimple(ctx context.Context, sql string) error {
 	return err
 }
 
+// errNothingCommitted is a COMMIT that did not take place.
+var errNothingCommitted = errors.New("the connection was lost and nothing was committed")
+
 // probeCommit asks the catalogs for the outcome of a COMMIT whose answer was
-// lost.
+// lost. It asks once the lost session has let go of its advisory locks, which
+// it does after the transaction has ended either way.
 func (db *DB) probeCommit(ctx context.Context, l Locked, lost error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	probing, cancel := context.WithTimeout(ctx, min(commitTimeout, db.LockDeadline))
 	defer cancel()
-	if err := db.Reconnect(ctx); err != nil {
-		return fmt.Errorf("%s: the connection was lost during COMMIT (%w) and the outcome could not be probed: %w", l.What, lost, err)
+	err := db.reconnectToWriter(probing)
+	var done bool
+	if err == nil {
+		done, err = l.Committed(probing, db)
 	}
-	done, err := l.Committed(ctx, db)
-	if err != nil {
-		return fmt.Errorf("%s: the connection was lost during COMMIT (%w) and the outcome could not be probed: %w", l.What, lost, err)
-	}
-	if !done {
-		return fmt.Errorf("%s: the connection was lost and nothing was committed: %w", l.What, lost)
+	switch {
+	case err != nil:
+		return WithHint(
+			Stoppedf("%s: the connection was lost during COMMIT (%w), and whether it took place is unknown: %w", l.What, lost, err),
+			"it took place as a whole or not at all; once the server can be reached, run the same command again: it looks, and goes on from there")
+	case !done:
+		return fmt.Errorf("%s: %w: %w", l.What, errNothingCommitted, lost)
 	}
 	db.Log.InfoContext(ctx, "the connection was lost during COMMIT; the catalogs say that it took place", "to", l.What)
 	return nil
+}
+
+// reconnectToWriter tries again until ctx is done: a server that restarts or
+// fails over is away for a while, and a standby knows less than it will.
+func (db *DB) reconnectToWriter(ctx context.Context) error {
+	for {
+		err := db.Reconnect(ctx)
+		if err == nil && !db.Server.InRecovery {
+			return nil
+		}
+		if Sleep(ctx, time.Second) != nil {
+			if err == nil {
+				err = fmt.Errorf("%s is in recovery", target(db.config))
+			}
+			return err
+		}
+	}
 }
 
 // rollbackTimeout bounds the last word to a server that may be gone.
@@ -285,14 +302,21 @@ func (db *DB) rollback(ctx context.Context) {
 	}
 }
 
+// watchEvery is how often a long wait is looked at.
+const watchEvery = 5 * time.Second
+
 // RunOutside runs one statement that must not be in a transaction block, such
 // as CREATE INDEX CONCURRENTLY. Its locks let reads and writes pass, also
-// while it waits for them, so it may wait until the deadline.
+// while it waits for them, so it may wait until the deadline. Error:
+// [ErrNotNow] naming the sessions in the way.
 func (db *DB) RunOutside(ctx context.Context, what, sql string) error {
 	if err := db.setLockTimeout(ctx, db.LockDeadline); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	err := db.execSimple(ctx, sql)
+	w := db.watcher()
+	defer w.close()
+	w.changed = func(blockers []Blocker) { db.Log.InfoContext(ctx, "waiting", "to", what, "held_by", blockers) }
+	err := w.during(ctx, db.backend, min(db.LockTimeout, db.LockDeadline)/2, watchEvery, func() error { return db.execSimple(ctx, sql) })
 	if reset := db.setLockTimeout(context.WithoutCancel(ctx), db.LockTimeout); reset != nil && err == nil {
 		err = reset
 	}
@@ -300,7 +324,9 @@ func (db *DB) RunOutside(ctx context.Context, what, sql string) error {
 	case err == nil:
 		return nil
 	case Code(err) == CodeLockNotAvailable:
-		return NotNowf("%s: waited %s for transactions that are still open: %w", what, db.LockDeadline, err)
+		return db.NotNow(&BusyError{Why: fmt.Sprintf("%s: waited %s for transactions that are still open", what, db.LockDeadline), Blockers: w.seen, Cause: err})
+	case Code(err) == CodeQueryCanceled && ctx.Err() == nil:
+		return &BusyError{Why: fmt.Sprintf("%s: stopped while it waited", what), Blockers: w.seen, Cause: err}
 	default:
 		return fmt.Errorf("%s: %w", what, err)
 	}
