@@ -192,7 +192,7 @@ func since(t time.Time) time.Duration {
 // silenceLimit is when the server takes a client that holds locks for dead: it
 // may have lost its power, or the network between them, and TCP notices that
 // only after hours.
-const silenceLimit = 10 * time.Second
+const silenceLimit = 5 * time.Second
 
 // takeLocks returns when the first lock was granted. The first one is waited
 // for empty-handed, so as long as the user allows; the rest while others queue
@@ -325,7 +325,7 @@ func (db *DB) RunOutside(ctx context.Context, what, sql string) error {
 		return nil
 	case Code(err) == CodeLockNotAvailable:
 		return db.NotNow(&BusyError{Why: fmt.Sprintf("%s: waited %s for transactions that are still open", what, db.LockDeadline), Blockers: w.seen, Cause: err})
-	case Code(err) == CodeQueryCanceled && ctx.Err() == nil:
+	case Code(err) == CodeQueryCanceled && ctx.Err() == nil && len(w.seen) > 0:
 		return &BusyError{Why: fmt.Sprintf("%s: stopped while it waited", what), Blockers: w.seen, Cause: err}
 	default:
 		return fmt.Errorf("%s: %w", what, err)

@@ -93,50 +93,6 @@ func waitFor(t *testing.T, url, condition string) {
 	t.Fatalf("never became true: %s", condition)
 }
 
-// A COMMIT whose answer is lost is looked up, not guessed.
-func TestRunLockedProbesALostCommit(t *testing.T) {
-	t.Parallel()
-	for _, tc := range []struct {
-		name, body string
-		committed  bool
-	}{
-		// The session is killed by its own last statement, before COMMIT.
-		{"before", "SELECT pg_terminate_backend(pg_backend_pid())", false},
-		// The change is there when the probe looks, as after a COMMIT.
-		{"after", "SELECT pg_terminate_backend(pg_backend_pid())", true},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			url := pgtest.Database(t)
-			db := open(t, url, pg.Options{})
-			unlock, err := db.LockRun(t.Context(), "probe")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer unlock()
-			probed := false
-			_, err = db.RunLocked(t.Context(), pg.Locked{
-				What: "die", Body: pg.Fixed(tc.body),
-				Committed: func(context.Context, pg.Queryer) (bool, error) { probed = true; return tc.committed, nil },
-			})
-			// A terminated session says so with SQLSTATE 57P01 when it can; then
-			// the server itself has rolled back and there is nothing to probe.
-			if pg.Code(err) == "" && !probed {
-				t.Error("not probed")
-			}
-			if probed && (err == nil) != tc.committed {
-				t.Errorf("probed %v, error %v", tc.committed, err)
-			}
-			if probed { // and the advisory lock is ours again
-				other := open(t, url, pg.Options{LockDeadline: 100 * time.Millisecond})
-				if _, err := other.LockRun(t.Context(), "probe"); !errors.Is(err, pg.ErrNotNow) {
-					t.Errorf("the lock of a reconnected run: %v", err)
-				}
-			}
-		})
-	}
-}
-
 func TestLockTableIsForOneRun(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
