@@ -69,13 +69,16 @@ func (b Blocker) String() string {
 	if b.Hidden {
 		return s + ", state and age hidden from this role"
 	}
-	if b.State != "" && b.Autovacuum == "" {
+	if b.Autovacuum != "" {
+		return s + ", running for " + age(b.Seconds)
+	}
+	if b.State != "" {
 		s += ", " + b.State
 	}
-	if b.Seconds > 0 {
+	if b.Seconds > 0 { // 0 is no transaction
 		s += ", transaction open for " + age(b.Seconds)
 	}
-	if b.Autovacuum == "" && b.QuerySeconds > 0 {
+	if b.QuerySeconds > 0 {
 		s += fmt.Sprintf(", last statement begun %s ago", age(b.QuerySeconds))
 	}
 	return s
