@@ -120,7 +120,7 @@ func printError(w io.Writer, cmd *cobra.Command, err error) {
 		_, _ = fmt.Fprintln(w, "atlasctl: interrupted; what is done is kept, run the same command again to go on")
 		return
 	}
-	_, _ = fmt.Fprintf(w, "atlasctl: %s\n", err)
+	_, _ = fmt.Fprintf(w, "atlasctl: %s\n", readable(err))
 	statement := ""
 	if se, ok := errors.AsType[*pg.StatementError](err); ok {
 		statement = se.Statement
@@ -132,6 +132,17 @@ func printError(w io.Writer, cmd *cobra.Command, err error) {
 	if exitCode(err) == exitUsage && cmd != nil {
 		_, _ = fmt.Fprintf(w, "usage: %s\n", cmd.UseLine())
 	}
+}
+
+// readable is an error's text, where several sessions are in the way with each
+// on a line of its own.
+func readable(err error) string {
+	text := err.Error()
+	if busy, ok := errors.AsType[*pg.BusyError](err); ok && len(busy.Blockers) > 1 {
+		names := busy.Names()
+		text = strings.Replace(text, names, "\n  "+strings.ReplaceAll(names, "; ", "\n  "), 1)
+	}
+	return text
 }
 
 func newExitCodes() *cobra.Command {

@@ -30,6 +30,27 @@ type convertFlags struct {
 	drop     []string
 	inbound  string
 	fill     string
+	at       window
+}
+
+// window is the flag --at.
+type window struct{ text string }
+
+func (w *window) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&w.text, "at", "", "switch only within this `window` of the day, like 03:00-04:00 or \"23:30-00:30 Europe/Berlin\"\n"+
+		"(default zone: the table's), until it closes; all that lets readers and writers pass is done at once")
+}
+
+// parse returns nil without the flag.
+func (w *window) parse() (*partitions.Window, error) {
+	if w.text == "" {
+		return nil, nil
+	}
+	parsed, err := partitions.ParseWindow(w.text)
+	if err != nil {
+		return nil, pg.Usagef("--at: %w", err)
+	}
+	return parsed, nil
 }
 
 func (f *convertFlags) add(cmd *cobra.Command) {
@@ -41,22 +62,24 @@ func (f *convertFlags) add(cmd *cobra.Command) {
 		"foreign keys that reference the table: refuse, trigger (enforce them by triggers), drop")
 	cmd.Flags().StringVar(&f.fill, "fill-null-key", "", "`value` that replaces NULL in the partition key's column, in batches (in UTC where it names no zone)")
 	cmd.Flags().StringSliceVar(&f.drop, "drop-unique", nil, "unique `key` without the partition key that the table loses")
+	f.at.add(cmd)
 }
 
-func (f *convertFlags) check() error {
+// options checks the flags; the clock is yet to come.
+func (f *convertFlags) options() (partitions.Options, error) {
+	o := partitions.Options{WidenUnique: f.widen, DropUnique: f.drop, FillNullKey: f.fill}
 	if f.strategy != string(partitions.Attach) {
-		return pg.Usagef("--strategy %q: want attach", f.strategy)
+		return o, pg.Usagef("--strategy %q: want attach", f.strategy)
 	}
 	switch partitions.InboundFK(f.inbound) {
 	case partitions.InboundRefuse, partitions.InboundTrigger, partitions.InboundDrop:
+		o.InboundFK = partitions.InboundFK(f.inbound)
 	default:
-		return pg.Usagef("--inbound-fk %q: want refuse, trigger or drop", f.inbound)
+		return o, pg.Usagef("--inbound-fk %q: want refuse, trigger or drop", f.inbound)
 	}
-	return nil
-}
-
-func (f *convertFlags) options(now time.Time) partitions.Options {
-	return partitions.Options{Now: now, WidenUnique: f.widen, DropUnique: f.drop, InboundFK: partitions.InboundFK(f.inbound), FillNullKey: f.fill}
+	var err error
+	o.Window, err = f.at.parse()
+	return o, err
 }
 
 func newPartitionPlan(a *app) *cobra.Command {
@@ -68,13 +91,15 @@ func newPartitionPlan(a *app) *cobra.Command {
 		Example: `  atlasctl partition plan messages
   atlasctl partition plan audit.events --key at --interval day -o json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := errors.Join(fail.check(), f.check()); err != nil {
+			o, err := f.options()
+			if err := errors.Join(fail.check(), err); err != nil {
 				return err
 			}
 			return a.withTables(cmd, a.open, args, f.tableFlags, func(ctx context.Context, command string, s session) error {
 				r := result[partitions.PlanResult]{command: command, server: &s.db.Server, columns: planColumns()}
+				o.Now = s.now
 				for _, t := range s.tables {
-					p, err := partitions.Plan(ctx, s.db, t.Spec, f.options(s.now))
+					p, err := partitions.Plan(ctx, s.db, t.Spec, o)
 					if err != nil {
 						return err
 					}
@@ -136,6 +161,9 @@ func printSteps(w io.Writer, steps []partitions.Step, withSQL bool) {
 		if s.Scans {
 			note += ", reads the whole table"
 		}
+		if s.Window != "" {
+			note += ", for the window " + s.Window
+		}
 		_, _ = fmt.Fprintf(w, "  %s %d. %-22s %s\n", mark, i+1, s.Name, note)
 		if withSQL {
 			for _, q := range s.SQL {
@@ -155,13 +183,15 @@ becomes the partition that holds the past, under a new parent of its old name,
 and the future partitions are made. Readers and writers go on; what locks them
 out is bounded and reported. It can be interrupted anywhere and run again.`,
 		Example: `  atlasctl partition convert messages --dry-run
-  atlasctl partition convert messages usage_logs`,
+  atlasctl partition convert messages usage_logs
+  atlasctl partition convert messages --at "03:00-04:00 Europe/Berlin"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.check(); err != nil {
+			o, err := f.options()
+			if err != nil {
 				return err
 			}
 			return a.withTables(cmd, a.openConverter, args, f.tableFlags, func(ctx context.Context, command string, s session) error {
-				o := f.options(s.now)
+				o.Now = s.now
 				return a.convertTables(ctx, command, s, func(ctx context.Context, t wanted) (partitions.ConvertResult, error) {
 					if a.flags.dryRun {
 						return planned(partitions.Plan(ctx, s.db, t.Spec, o))
@@ -268,23 +298,31 @@ func convertColumns() []column[partitions.ConvertResult] {
 
 func newPartitionRevert(a *app) *cobra.Command {
 	var f tableFlags
+	var at window
 	cmd := &cobra.Command{
 		Use:   "revert TABLE",
 		Short: "Make a converted table a plain one again, until cleanup",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			window, err := at.parse()
+			if err != nil {
+				return err
+			}
 			return a.withTables(cmd, a.openWriter, args, f, func(ctx context.Context, command string, s session) error {
+				o := partitions.Options{Now: s.now, Window: window}
 				return a.convertTables(ctx, command, s, func(ctx context.Context, t wanted) (partitions.ConvertResult, error) {
 					if a.flags.dryRun {
-						return partitions.PlanRevert(ctx, s.db, t.Spec)
+						return partitions.PlanRevert(ctx, s.db, t.Spec, o)
 					}
 					return a.withProgress(ctx, s.db, func(p *progress) (partitions.ConvertResult, error) {
-						return partitions.Revert(ctx, s.db, t.Spec, partitions.Options{Now: s.now, OnEvent: p.event})
+						o.OnEvent = p.event
+						return partitions.Revert(ctx, s.db, t.Spec, o)
 					})
 				})
 			})
 		},
 	}
 	f.add(cmd)
+	at.add(cmd)
 	return cmd
 }

@@ -15,6 +15,7 @@ import (
 const (
 	redrawEvery = 200 * time.Millisecond
 	reportEvery = 30 * time.Second
+	remindEvery = 30 * time.Minute // of a wait whose end is known
 )
 
 // progress shows the steps of long work on standard error.
@@ -45,13 +46,22 @@ func (p *progress) event(e partitions.Event) {
 	}
 	ctx, cancel := context.WithCancel(p.ctx)
 	p.stop = cancel
-	p.wait.Go(func() { p.tick(ctx, what) })
+	watched := e.Until.IsZero()
+	if !watched {
+		what += " until " + e.Until.Format(time.RFC3339)
+		p.app.log.Info(what)
+	}
+	p.wait.Go(func() { p.tick(ctx, what, watched) })
 }
 
-// tick shows that a step goes on until ctx is done.
-func (p *progress) tick(ctx context.Context, what string) {
+// tick shows that a step goes on until ctx is done; how far a second session
+// sees it, if it is to be watched.
+func (p *progress) tick(ctx context.Context, what string, watched bool) {
 	live := terminal(p.app.err) && p.app.flags.logFormat == "text"
 	every := reportEvery
+	if !watched {
+		every = remindEvery
+	}
 	if live {
 		every = redrawEvery
 		defer func() { _, _ = fmt.Fprint(p.app.err, "\r\x1b[K") }()
@@ -64,7 +74,7 @@ func (p *progress) tick(ctx context.Context, what string) {
 	}()
 	start := time.Now()
 	for pg.Sleep(ctx, every) == nil {
-		if watcher == nil && time.Since(start) > time.Second {
+		if watched && watcher == nil && time.Since(start) > time.Second {
 			// Without one there is still the clock.
 			watcher, _ = p.worker.Another(ctx)
 		}

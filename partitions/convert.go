@@ -63,6 +63,7 @@ func Plan(ctx context.Context, db *pg.DB, spec Spec, o Options) (PlanResult, err
 	if len(s.blockers) > 0 {
 		return p, nil
 	}
+	o.startClock(db)
 	if p.Steps, err = s.steps(ctx, db, spec, o); err != nil {
 		return p, err
 	}
@@ -95,17 +96,22 @@ func Convert(ctx context.Context, db *pg.DB, spec Spec, o Options) (ConvertResul
 		return r, err
 	}
 	defer unlock()
-	return walk(ctx, r, StateConverted, o, func(ctx context.Context) ([]Step, []pg.Finding, int64, error) {
-		s, err := inspect(ctx, db, spec, o)
-		if err != nil {
-			return nil, nil, 0, err
-		}
-		findings := append(slices.Clone(s.blockers), s.warnings...)
-		if len(s.blockers) > 0 {
-			return nil, findings, 0, nil
-		}
-		steps, err := s.steps(ctx, db, spec, o)
-		return steps, findings, int64(max(s.table.Rows, 0)), err
+	o.startClock(db)
+	return walk(ctx, r, StateConverted, o, func(ctx context.Context) (steps []Step, findings []pg.Finding, rows int64, err error) {
+		err = db.Look(ctx, "look at "+spec.Table.String(), func() error {
+			s, err := inspect(ctx, db, spec, o)
+			if err != nil {
+				return err
+			}
+			findings = append(slices.Clone(s.blockers), s.warnings...)
+			if len(s.blockers) > 0 {
+				return nil
+			}
+			rows = int64(max(s.table.Rows, 0))
+			steps, err = s.steps(ctx, db, spec, o)
+			return err
+		})
+		return steps, findings, rows, err
 	})
 }
 
@@ -131,12 +137,19 @@ func walk(ctx context.Context, r ConvertResult, goal string, o Options,
 		if ctx.Err() != nil {
 			err = ctx.Err() // not how the server worded it
 		}
-		if r.Changed {
+		switch {
+		case r.Changed || errors.Is(err, pg.ErrStopped):
 			r.State = StatePartial
 			if ctx.Err() == nil {
 				err = pg.Stoppedf("%w", err)
 			}
-			err = pg.WithHint(err, "what is done is kept; run the same command again to go on")
+			hint := "what is done is kept; run the same command again to go on"
+			if goal == StateConverted {
+				hint += fmt.Sprintf(", or take it back: atlasctl partition revert %s", r.Table)
+			}
+			err = pg.WithHint(err, hint)
+		case errors.Is(err, pg.ErrNotNow):
+			err = pg.WithHint(err, fmt.Sprintf("nothing has changed: %s is as it was", r.Table))
 		}
 		return r, err
 	}
@@ -167,7 +180,7 @@ func walk(ctx context.Context, r ConvertResult, goal string, o Options,
 		if tries[step.Name]++; tries[step.Name] > maxRounds {
 			return finish(fmt.Errorf("%s: ran %d times and the catalogs still don't show it as done", step.Name, maxRounds))
 		}
-		event(o, Event{Table: r.Table, Step: step.Name})
+		event(o, Event{Table: r.Table, Step: step.Name, Until: step.opens})
 		start := time.Now()
 		h, err := step.run(ctx)
 		held = held.Add(h)
@@ -235,7 +248,10 @@ func (s *survey) steps(ctx context.Context, db *pg.DB, spec Spec, o Options) ([]
 			steps = append(steps, s.indexStep(db, spec, ix))
 		}
 	}
-	steps = append(steps, s.switchStep(db, spec, o))
+	if err := o.lookAtWindow(ctx, spec); err != nil {
+		return nil, err
+	}
+	steps = append(steps, s.switchStep(db, spec, o)...)
 	missing := missingRanges(spec, s.key, []Range{{Upper: &s.cutoff}}, s.key.Time(o.Now))
 	premake, err := premakeStep(ctx, db, s.table, spec, s.key, s.leafTemplate(spec), missing)
 	if err != nil {
@@ -288,6 +304,10 @@ func (s *survey) checkStep(db *pg.DB, spec Spec) Step {
 		What:      "add the check to " + spec.Table.String(),
 		Locks:     []string{"LOCK TABLE ONLY " + table + " IN ACCESS EXCLUSIVE MODE"},
 		Relations: []uint32{s.table.OID},
+		Committed: func(ctx context.Context, q pg.Queryer) (bool, error) {
+			now, _, err := findCheck(ctx, q, s.table)
+			return now != "" && now != s.checkDefinition, err
+		},
 	}, sql))
 }
 
@@ -326,7 +346,7 @@ func (s *survey) validateStep(db *pg.DB, spec Spec) Step {
 		dropped, derr := db.RunLocked(ctx, pg.Locked{
 			What:      "drop the check from " + spec.Table.String(),
 			Locks:     []string{"LOCK TABLE ONLY " + table + " IN ACCESS EXCLUSIVE MODE"},
-			Relations: []uint32{s.table.OID}, StatementTimeout: switchTimeout, Body: pg.Fixed(undo),
+			Relations: []uint32{s.table.OID}, StatementTimeout: switchTimeout, Body: pg.Fixed(undo), Committed: checkIsGone(s.table),
 		})
 		if derr != nil {
 			return held.Add(dropped), errors.Join(err, derr)
@@ -387,7 +407,20 @@ func concurrentIndexStep(db *pg.DB, existing []Index, table pg.Name, step, name 
 	if ix.NullsNotDistinct {
 		create += " NULLS NOT DISTINCT"
 	}
-	return outsideStep(db, Step{Name: step, Lock: "SHARE UPDATE EXCLUSIVE", Scans: true, Reversible: true, Done: done}, append(sql, create)...)
+	s := outsideStep(db, Step{Name: step, Lock: "SHARE UPDATE EXCLUSIVE", Scans: true, Reversible: true, Done: done}, append(sql, create)...)
+	build := s.run
+	s.run = func(ctx context.Context) (pg.Held, error) {
+		held, err := build(ctx)
+		if errors.Is(err, pg.ErrNotNow) {
+			var ruin bool
+			look := db.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", table.With(name).SQL()).Scan(&ruin)
+			if ruin || look != nil { // an invalid index, which the next run drops
+				err = pg.Stoppedf("%w", errors.Join(err, look))
+			}
+		}
+		return held, err
+	}
+	return s
 }
 
 // analyzeStep gives the planner its first statistics of the parent, which

@@ -32,14 +32,12 @@ const probeTimeout = 30 * time.Second
 // but not later than the leaves that are wanted ahead.
 func (s *survey) readCheck(ctx context.Context, db *pg.DB, spec Spec, o Options) error {
 	now := s.key.Period(s.key.Time(o.Now), spec.Interval)
-	var definition string
-	var valid bool
-	err := db.QueryRow(ctx, checkSQL, s.table.OID, checkName).Scan(&definition, &valid)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
+	definition, valid, err := findCheck(ctx, db, s.table)
+	if err != nil {
+		return err
+	}
+	if s.checkDefinition = definition; definition == "" {
 		return s.chooseCutoff(ctx, db, spec, o.FillNullKey, now)
-	case err != nil:
-		return fmt.Errorf("look for the check of %s: %w", spec.Table, err)
 	}
 	m := cutoffInCheck.FindStringSubmatch(definition)
 	if m == nil {
@@ -59,6 +57,23 @@ func (s *survey) readCheck(ctx context.Context, db *pg.DB, spec Spec, o Options)
 		s.check = checkNotValid
 	}
 	return nil
+}
+
+// findCheck returns the definition of a table's check; "" for none.
+func findCheck(ctx context.Context, q pg.Queryer, t *Table) (definition string, valid bool, err error) {
+	err = q.QueryRow(ctx, checkSQL, t.OID, checkName).Scan(&definition, &valid)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return "", false, fmt.Errorf("look for the check of %s: %w", t.Name, err)
+	}
+	return definition, valid, nil
+}
+
+// checkIsGone is the probe of a transaction that drops the check.
+func checkIsGone(t *Table) func(context.Context, pg.Queryer) (bool, error) {
+	return func(ctx context.Context, q pg.Queryer) (bool, error) {
+		definition, _, err := findCheck(ctx, q, t)
+		return definition == "", err
+	}
 }
 
 func (s *survey) chooseCutoff(ctx context.Context, db *pg.DB, spec Spec, fill string, now Period) error {

@@ -122,7 +122,7 @@ func (s *survey) guardSteps(db *pg.DB, g guard) []Step {
 	}, pg.Locked{
 		What:      "guard foreign key " + g.Name + " of " + g.child().String(),
 		Locks:     []string{"LOCK TABLE ONLY " + child + " IN SHARE ROW EXCLUSIVE MODE"},
-		Relations: []uint32{g.ChildOID},
+		Relations: []uint32{g.ChildOID}, Committed: g.present(s.table.OID, true),
 	}, g.makeSQL())
 	fill := outsideStep(db, Step{
 		Name: "fill the guard of " + g.child().Table + "." + g.Name, Scans: true, Reversible: true, Done: g.state.Valid,
@@ -242,13 +242,21 @@ func (g guard) dropChildTriggersSQL() []string {
 	return d
 }
 
+// present probes whether the guard is, or is not, there.
+func (g guard) present(table uint32, want bool) func(context.Context, pg.Queryer) (bool, error) {
+	return func(ctx context.Context, q pg.Queryer) (bool, error) {
+		err := g.probe(ctx, q, table)
+		return g.state.Present == want, err
+	}
+}
+
 // removeStep takes the guard of a foreign key away that still is itself.
-func (g guard) removeStep(db *pg.DB) Step {
+func (g guard) removeStep(db *pg.DB, table uint32) Step {
 	return lockedStep(db, Step{
 		Name: "drop the guard of " + g.ChildTable + "." + g.Name, Reversible: true, Lock: "ACCESS EXCLUSIVE on " + g.child().String() + ", no scan",
 	}, pg.Locked{
 		What:      "drop the guard of " + g.Name,
 		Locks:     []string{g.lock()},
-		Relations: []uint32{g.ChildOID},
+		Relations: []uint32{g.ChildOID}, Committed: g.present(table, false),
 	}, g.removeSQL(g.state.ForeignKey))
 }

@@ -140,17 +140,17 @@ func (s *survey) inboundBlockers(spec Spec, o Options, k inbound) {
 	case !k.ChildIsOurs:
 		block(lead+" is on a table of another owner", "connect as a role that owns both tables")
 	case o.InboundFK == InboundDrop:
-		s.warn("ATL-PART-029", object, lead+" is dropped: nothing keeps its rows from referring to rows that are not there", evidence,
+		s.warn("ATL-PART-014", object, lead+" is dropped: nothing keeps its rows from referring to rows that are not there", evidence,
 			"--inbound-fk trigger enforces it by triggers")
 	case k.ChildKind != kindTable:
 		block(lead+" is on a partitioned table, on which its successor can't be made without a scan under a lock", "--inbound-fk drop gives it up")
 	case strings.Contains(k.Definition, " NOT ENFORCED"), strings.Contains(k.Definition, "PERIOD "):
 		block(lead+" is of a kind that triggers can't stand in for", "--inbound-fk drop gives it up")
 	default:
-		s.warn("ATL-PART-029", object, lead+" is enforced by triggers, through a table of the keys that are referenced; "+
+		s.warn("ATL-PART-014", object, lead+" is enforced by triggers, through a table of the keys that are referenced; "+
 			"a client that finds relations by foreign keys no longer finds this one", evidence, "")
 		if k.Deferrable {
-			s.warn("ATL-PART-029", object, lead+" is deferrable: SET CONSTRAINTS ALL still reaches its triggers, its name alone does not", evidence, "")
+			s.warn("ATL-PART-014", object, lead+" is deferrable: SET CONSTRAINTS ALL still reaches its triggers, its name alone does not", evidence, "")
 		}
 	}
 }

@@ -29,8 +29,12 @@ type Options struct {
 	// FillNullKey replaces NULL in the key's column, written as the column's
 	// type reads it in UTC; "" leaves such rows a blocker.
 	FillNullKey string
+	// Window is when the table may be switched; nil for at any time.
+	Window *Window
 	// OnEvent is told of each step as it begins and ends; nil for nobody.
 	OnEvent func(Event)
+
+	cutover *cutover
 }
 
 // survey is what the catalogs say of a table that is to be converted.
@@ -44,7 +48,10 @@ type survey struct {
 	// cutoff is C: history ends there. From an existing check, if there is one.
 	cutoff time.Time
 	check  checkState
-	fill   string // gives NULL keys a value; "" for nothing to do
+	// checkDefinition is the server's wording of the check; "" for none.
+	checkDefinition string
+	// fill gives NULL keys a value; "" for nothing to do.
+	fill string
 	// inbound are the foreign keys that reference the table, guards what is to
 	// enforce them.
 	inbound []inbound

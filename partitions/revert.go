@@ -31,20 +31,28 @@ func Revert(ctx context.Context, db *pg.DB, spec Spec, o Options) (ConvertResult
 		return r, err
 	}
 	defer unlock()
+	o.startClock(db)
 	return walk(ctx, r, StateReverted, o, func(ctx context.Context) ([]Step, []pg.Finding, int64, error) {
-		v, err := inspectConverted(ctx, db, spec)
+		var v *converted
+		err := db.Look(ctx, "look at "+spec.Table.String(), func() (err error) {
+			v, err = inspectConverted(ctx, db, spec)
+			return err
+		})
 		if err != nil {
+			return nil, nil, 0, err
+		}
+		if err := o.lookAtWindow(ctx, spec); err != nil {
 			return nil, nil, 0, err
 		}
 		if len(v.blockers) > 0 {
 			return nil, v.blockers, 0, nil
 		}
-		return v.steps(db, spec), nil, v.rows, nil
+		return v.steps(db, spec, o), nil, v.rows, nil
 	})
 }
 
 // PlanRevert says what [Revert] would do.
-func PlanRevert(ctx context.Context, db *pg.DB, spec Spec) (ConvertResult, error) {
+func PlanRevert(ctx context.Context, db *pg.DB, spec Spec, o Options) (ConvertResult, error) {
 	r := ConvertResult{Table: spec.Table, Strategy: Attach, State: StatePlanned, Steps: []Step{}}
 	v, err := inspectConverted(ctx, db, spec)
 	if err != nil {
@@ -54,8 +62,10 @@ func PlanRevert(ctx context.Context, db *pg.DB, spec Spec) (ConvertResult, error
 		r.State = StateBlocked
 		return r, nil
 	}
-	r.Steps, r.Rows = v.steps(db, spec), v.rows
-	return r, nil
+	o.startClock(db)
+	err = o.lookAtWindow(ctx, spec)
+	r.Steps, r.Rows = v.steps(db, spec, o), v.rows
+	return r, err
 }
 
 // converted is what the catalogs say of a table that is to be reverted.
@@ -149,13 +159,11 @@ func (v *converted) inspectUnswitched(ctx context.Context, db *pg.DB, spec Spec)
 	if v.leafIndex, err = ReadIndexes(ctx, db, v.table.OID); err != nil {
 		return err
 	}
-	var definition string
-	var valid bool
-	err = db.QueryRow(ctx, checkSQL, v.table.OID, checkName).Scan(&definition, &valid)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return fmt.Errorf("look for the check of %s: %w", spec.Table, err)
+	definition, _, err := findCheck(ctx, db, v.table)
+	if err != nil {
+		return err
 	}
-	v.hasCheck = err == nil
+	v.hasCheck = definition != ""
 	now, err := readInbound(ctx, db, v.table.OID)
 	for _, k := range now {
 		if strings.HasSuffix(k.Definition, notValid) && slices.ContainsFunc(v.inbound, func(was inbound) bool {
@@ -265,7 +273,7 @@ func (v *converted) countOthers(ctx context.Context, db *pg.DB, spec Spec) error
 }
 
 // steps is the runbook of a reversion.
-func (v *converted) steps(db *pg.DB, spec Spec) []Step {
+func (v *converted) steps(db *pg.DB, spec Spec, o Options) []Step {
 	if v.plain {
 		return v.unswitchedSteps(db, spec)
 	}
@@ -273,7 +281,7 @@ func (v *converted) steps(db *pg.DB, spec Spec) []Step {
 	for _, k := range v.oldKeys {
 		steps = append(steps, concurrentIndexStep(db, k.exists, v.history.Name, "index "+k.Name, stagingIndex(k.Index), k.Columns, k.Index))
 	}
-	return append(steps, v.switchBackStep(db, spec))
+	return append(steps, v.switchBackStep(db, spec, o)...)
 }
 
 // unswitchedSteps take back a conversion that was begun and never switched, or
@@ -284,12 +292,12 @@ func (v *converted) unswitchedSteps(db *pg.DB, spec Spec) []Step {
 		steps = append(steps, lockedStep(db, Step{Name: "drop the check", Lock: "ACCESS EXCLUSIVE, no scan", Reversible: true}, pg.Locked{
 			What:      "drop the check from " + spec.Table.String(),
 			Locks:     []string{"LOCK TABLE ONLY " + spec.Table.SQL() + " IN ACCESS EXCLUSIVE MODE"},
-			Relations: []uint32{v.table.OID},
+			Relations: []uint32{v.table.OID}, Committed: checkIsGone(v.table),
 		}, []string{fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s", spec.Table.SQL(), pg.Ident(checkName))}))
 	}
 	for _, g := range v.guards {
 		if g.state.Present {
-			steps = append(steps, g.removeStep(db))
+			steps = append(steps, g.removeStep(db, v.table.OID))
 		}
 	}
 	for _, k := range v.unchecked {
@@ -308,10 +316,10 @@ func (v *converted) unswitchedSteps(db *pg.DB, spec Spec) []Step {
 }
 
 // switchBackStep gives the history leaf the table's name back.
-func (v *converted) switchBackStep(db *pg.DB, spec Spec) Step {
+func (v *converted) switchBackStep(db *pg.DB, spec Spec, o Options) []Step {
 	sql := v.switchBackSQL(spec)
 	s := survey{table: v.table, manifest: v.manifest}
-	return lockedStep(db, Step{Name: "switch back", Lock: "ACCESS EXCLUSIVE, no scan of the history"}, pg.Locked{
+	return o.within(db, spec, Step{Name: "switch back", Lock: "ACCESS EXCLUSIVE, no scan of the history"}, pg.Locked{
 		What:      "switch " + spec.Table.String() + " back",
 		Locks:     switchLocks(v.manifest, v.inbound, spec.Table),
 		Relations: []uint32{v.table.OID, v.history.OID},

@@ -24,7 +24,10 @@ type Step struct {
 	Reversible bool `json:"reversible"`
 	// Done is what the catalogs say.
 	Done bool `json:"done"`
+	// Window is what a step waits for, as an interval of ISO 8601.
+	Window string `json:"window,omitempty"`
 
+	opens time.Time // the beginning of Window
 	// bookkeeping steps change nothing but atlasctl's own schema.
 	bookkeeping bool
 	run         func(ctx context.Context) (pg.Held, error)
@@ -36,6 +39,8 @@ type Event struct {
 	Step  string
 	Done  bool
 	Took  time.Duration
+	// Until is set for a step that does nothing before that.
+	Until time.Time
 }
 
 // switchTimeout stops a statement of a short transaction that turns out not to
@@ -81,6 +86,9 @@ func outsideStep(db *pg.DB, s Step, sql ...string) Step {
 func Script(steps []Step) string {
 	var b strings.Builder
 	for _, s := range steps {
+		if !s.Done && s.Window != "" {
+			fmt.Fprintf(&b, "-- %s for the window %s\n\n", s.Name, s.Window)
+		}
 		if s.Done || len(s.SQL) == 0 {
 			continue
 		}

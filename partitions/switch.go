@@ -18,10 +18,10 @@ var errDrift = errors.New("something attached to the table has changed meanwhile
 // that was attached, and attaches the old table to it. Definitions were read
 // while the table still had its name and are replayed as they were: by then
 // the name is the new table's.
-func (s *survey) switchStep(db *pg.DB, spec Spec, o Options) Step {
+func (s *survey) switchStep(db *pg.DB, spec Spec, o Options) []Step {
 	sql := s.switchSQL(spec, o)
 	step := Step{Name: "switch", Lock: "ACCESS EXCLUSIVE, no scan", Reversible: true}
-	return lockedStep(db, step, pg.Locked{
+	return o.within(db, spec, step, pg.Locked{
 		What:      "switch " + spec.Table.String(),
 		Locks:     switchLocks(s.manifest, s.inbound, spec.Table),
 		Relations: []uint32{s.table.OID},

@@ -71,6 +71,29 @@ const mostLost = 3
 // everything rolled back.
 func (db *DB) RunLocked(ctx context.Context, l Locked) (Held, error) {
 	var held Held
+	retries, err := db.persist(ctx, l, func(w *watcher) error {
+		longest, err := db.tryLocked(ctx, l, w)
+		held.Longest = max(held.Longest, longest)
+		return err
+	})
+	held.Retries = retries
+	return held, err
+}
+
+// Look runs look, which only reads, until no lock is in its way or the
+// deadline has passed: reading a table waits for whoever has locked it
+// exclusively, at most for lock_timeout. Error: [ErrNotNow], like RunLocked.
+func (db *DB) Look(ctx context.Context, what string, look func() error) error {
+	_, err := db.persist(ctx, Locked{What: what}, func(w *watcher) error {
+		every := db.firstLook()
+		return w.during(ctx, db.backend, every, every, look)
+	})
+	return err
+}
+
+// persist tries until there is nothing in the way, and returns how often it
+// tried again.
+func (db *DB) persist(ctx context.Context, l Locked, try func(*watcher) error) (retries int, err error) {
 	deadline := l.Until
 	if deadline.IsZero() {
 		deadline = time.Now().Add(db.LockDeadline)
@@ -79,19 +102,18 @@ func (db *DB) RunLocked(ctx context.Context, l Locked) (Held, error) {
 	defer w.close()
 	lost := 0
 	for backoff := backoffFirst; ; backoff = min(2*backoff, backoffMost) {
-		longest, err := db.tryLocked(ctx, l, w)
-		held.Longest = max(held.Longest, longest)
+		err := try(w)
 		if errors.Is(err, errNothingCommitted) {
 			if lost++; lost == mostLost {
-				return held, err
+				return retries, err
 			}
 			err = &BusyError{Why: "the connection was lost"}
 		}
 		if err == nil || !lockConflict(err) {
-			return held, err
+			return retries, err
 		}
 		if ctx.Err() != nil {
-			return held, ctx.Err()
+			return retries, ctx.Err()
 		}
 		busy, ok := errors.AsType[*BusyError](err)
 		if !ok {
@@ -102,17 +124,20 @@ func (db *DB) RunLocked(ctx context.Context, l Locked) (Held, error) {
 		}
 		wait := time.Duration(rand.Int64N(int64(backoff)))
 		if time.Now().Add(wait).After(deadline) {
-			return held, db.NotNow(&BusyError{Why: fmt.Sprintf("%s: %s after %d tries", l.What, busy.Why, held.Retries+1), Blockers: busy.Blockers})
+			return retries, db.NotNow(&BusyError{Why: fmt.Sprintf("%s: %s after %d tries", l.What, busy.Why, retries+1), Blockers: busy.Blockers})
 		}
-		db.Log.InfoContext(ctx, "waiting: "+busy.Why, "to", l.What, "try", held.Retries+1, "held_by", busy.Blockers)
+		db.Log.InfoContext(ctx, "waiting: "+busy.Why, "to", l.What, "try", retries+1, "held_by", busy.Blockers)
 		if autovacuumOnly(busy.Blockers) {
 			db.makeWay(ctx, busy.Blockers)
 		} else if err := Sleep(ctx, wait); err != nil {
-			return held, err
+			return retries, err
 		}
-		held.Retries++
+		retries++
 	}
 }
+
+// firstLook is when to look whom a try waits for: within the shortest wait.
+func (db *DB) firstLook() time.Duration { return min(db.LockTimeout, db.holdLimit) / 3 }
 
 // lockConflict says whether trying again may help.
 func lockConflict(err error) bool {
@@ -151,8 +176,7 @@ func (db *DB) tryLocked(ctx context.Context, l Locked, w *watcher) (time.Duratio
 		return 0, fmt.Errorf("%s: %w", l.What, err)
 	}
 	var granted time.Time
-	// A third of the shortest wait, so as to see also that one.
-	err := w.during(ctx, db.backend, min(db.LockTimeout, db.holdLimit)/3, db.LockTimeout, func() (err error) {
+	err := w.during(ctx, db.backend, db.firstLook(), db.LockTimeout, func() (err error) {
 		granted, err = db.takeLocks(ctx, l)
 		return err
 	})
