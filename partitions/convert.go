@@ -100,6 +100,9 @@ func Convert(ctx context.Context, db *pg.DB, spec Spec, o Options) (ConvertResul
 	return walk(ctx, r, StateConverted, o, func(ctx context.Context) (steps []Step, findings []pg.Finding, rows int64, err error) {
 		err = db.Look(ctx, "look at "+spec.Table.String(), func() error {
 			s, err := inspect(ctx, db, spec, o)
+			if err == nil {
+				err = s.indexInTheMaking(ctx, db, spec)
+			}
 			if err != nil {
 				return err
 			}

@@ -13,8 +13,12 @@ import (
 	"github.com/atlasctl/atlasctl/ops/pg"
 )
 
-//go:embed sql/key_column.sql
-var keyColumnSQL string
+var (
+	//go:embed sql/key_column.sql
+	keyColumnSQL string
+	//go:embed sql/builders.sql
+	buildersSQL string
+)
 
 // Options are the choices of a conversion.
 type Options struct {
@@ -259,6 +263,30 @@ func (s *survey) objectBlockers(spec Spec, o Options) {
 				fmt.Sprintf("row trigger %s will see the leaf's name in TG_TABLE_NAME and TG_RELID, not the table's", tr.Name), nil, "")
 		}
 	}
+}
+
+// indexInTheMaking is busy if an index that stands in the way is just being
+// built: it is invalid until then, and neither to be dropped nor built anew.
+func (s *survey) indexInTheMaking(ctx context.Context, db *pg.DB, spec Spec) error {
+	if !slices.ContainsFunc(s.manifest, func(ob Object) bool { return ob.Kind == kindIndex && ob.Problem != "" }) {
+		return nil
+	}
+	rows, err := db.Query(ctx, buildersSQL, s.table.OID)
+	if err != nil {
+		return fmt.Errorf("look for who builds an index of %s: %w", spec.Table, err)
+	}
+	pids, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	if err != nil {
+		return fmt.Errorf("look for who builds an index of %s: %w", spec.Table, err)
+	}
+	if len(pids) == 0 {
+		return nil
+	}
+	builders, err := pg.Sessions(ctx, db, pids)
+	if err != nil {
+		return err
+	}
+	return &pg.BusyError{Why: "an index of it is still being built", Blockers: builders}
 }
 
 // widenable says whether the partition key can be put behind the index's

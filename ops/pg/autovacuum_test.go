@@ -46,11 +46,11 @@ func TestAutovacuumGivesWay(t *testing.T) {
 func TestAutovacuumToPreventWraparoundIsNamed(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Server(t, map[string]string{
-		"autovacuum_naptime": "1s", "autovacuum_freeze_max_age": "100000", "synchronous_commit": "off",
+		"autovacuum_naptime": "1s", "synchronous_commit": "off",
 	})
 	url := server.URL("postgres")
 	pgtest.Exec(t, url, "CREATE ROLE owner LOGIN", "GRANT ALL ON SCHEMA public TO owner",
-		"SET ROLE owner; CREATE TABLE busy (a int) WITH ("+slowly+"); INSERT INTO busy SELECT generate_series(1, 200000)", burn)
+		"SET ROLE owner; CREATE TABLE busy (a int) WITH ("+slowly+", autovacuum_freeze_max_age = 100000); INSERT INTO busy SELECT generate_series(1, 200000)", burn)
 	waitFor(t, url, vacuumed)
 	for _, role := range []string{"postgres", "owner"} {
 		db := open(t, withUser(t, url, role), pg.Options{LockTimeout: 200 * time.Millisecond, LockDeadline: time.Second})

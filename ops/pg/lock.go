@@ -85,8 +85,7 @@ func (db *DB) RunLocked(ctx context.Context, l Locked) (Held, error) {
 // exclusively, at most for lock_timeout. Error: [ErrNotNow], like RunLocked.
 func (db *DB) Look(ctx context.Context, what string, look func() error) error {
 	_, err := db.persist(ctx, Locked{What: what}, func(w *watcher) error {
-		every := db.firstLook()
-		return w.during(ctx, db.backend, every, every, look)
+		return w.during(ctx, db.backend, db.firstLook(), db.LockTimeout/2, look)
 	})
 	return err
 }
