@@ -15,6 +15,8 @@ import (
 var (
 	//go:embed sql/manifest.sql
 	manifestSQL string
+	//go:embed sql/followers.sql
+	followersSQL string
 	//go:embed sql/publications.sql
 	publicationsSQL string
 	//go:embed sql/publications_14.sql
@@ -32,7 +34,8 @@ type Object struct {
 	// Statement makes it on a new table of the same name; "" if nothing has to.
 	Statement string `json:"statement,omitempty"`
 	// Undo takes it off the old table. For identity it is the sequence's name,
-	// for statistics the unqualified name of the object.
+	// for statistics the unqualified name of the object, for a row type function
+	// the qualified name that the old one bears until it is dropped.
 	Undo string `json:"undo,omitempty"`
 	// Lock locks what Statement changes besides the table.
 	Lock string `json:"-"`
@@ -67,14 +70,14 @@ const (
 // Manifest is everything attached to a table, ordered by kind and name.
 type Manifest []Object
 
-// ReadManifest reads what is attached to a table, in two queries.
+// ReadManifest reads what is attached to a table, in three queries.
 func ReadManifest(ctx context.Context, q pg.Queryer, oid uint32, major int) (Manifest, error) {
 	publications := publicationsSQL
 	if major < 15 {
 		publications = publications14SQL
 	}
 	var all Manifest
-	for _, sql := range []string{manifestSQL, publications} {
+	for _, sql := range []string{manifestSQL, followersSQL, publications} {
 		rows, err := q.Query(ctx, sql, oid)
 		if err != nil {
 			return nil, fmt.Errorf("read the manifest: %w", err)

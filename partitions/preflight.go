@@ -119,7 +119,9 @@ func inspect(ctx context.Context, db *pg.DB, spec Spec, o Options) (*survey, err
 	if err := s.readFill(ctx, db, spec, o); err != nil {
 		return nil, err
 	}
-	s.objectBlockers(spec, o)
+	if err := s.objectBlockers(ctx, db, spec, o); err != nil {
+		return nil, err
+	}
 	if err := s.publicationWarnings(ctx, db, spec); err != nil {
 		return nil, err
 	}
@@ -224,14 +226,18 @@ func (s *survey) readKey(ctx context.Context, db *pg.DB, spec Spec) error {
 }
 
 // objectBlockers are what the manifest and the unique keys show.
-func (s *survey) objectBlockers(spec Spec, o Options) {
+func (s *survey) objectBlockers(ctx context.Context, db *pg.DB, spec Spec, o Options) error {
 	object := spec.Table.String()
 	for _, ob := range s.manifest {
-		if ob.Problem == "" {
+		if ob.Problem == "" || ob.Kind == kindKeyUser && !s.remade(ob.Definition, spec, o) {
 			continue
 		}
+		fix, err := problemFix(ctx, db, spec, ob)
+		if err != nil {
+			return err
+		}
 		s.block("ATL-PART-012", object, fmt.Sprintf("%s %s %s", ob.Kind, ob.Name, ob.Problem),
-			map[string]any{"kind": ob.Kind, "name": ob.Name}, problemFix(spec, ob))
+			map[string]any{"kind": ob.Kind, "name": ob.Name}, fix)
 	}
 	for _, ix := range s.indexes {
 		if !ix.IsUnique && ix.ConstraintType != "x" || ix.has(spec.Key) && ix.ConstraintType != "x" {
@@ -263,6 +269,7 @@ func (s *survey) objectBlockers(spec Spec, o Options) {
 				fmt.Sprintf("row trigger %s will see the leaf's name in TG_TABLE_NAME and TG_RELID, not the table's", tr.Name), nil, "")
 		}
 	}
+	return nil
 }
 
 // indexInTheMaking is busy if an index that stands in the way is just being
@@ -303,22 +310,6 @@ func (s *survey) warnWidened(spec Spec, ix Index) {
 			"ON CONFLICT (%s) no longer matches, and no foreign key can reference them",
 		kind, ix.Name, joinColumns(ix.Columns), spec.Key, joinColumns(ix.Columns)),
 		map[string]any{"columns": ix.Columns, "added": spec.Key}, "use ON CONFLICT ("+joinColumns(ix.Columns)+", "+spec.Key+")")
-}
-
-// problemFix says what to do about an object that can't be moved.
-func problemFix(spec Spec, ob Object) string {
-	switch ob.Kind {
-	case kindForeignKey:
-		return fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", spec.Table.SQL(), pg.Ident(ob.Name))
-	case kindIndex:
-		return fmt.Sprintf("REINDEX INDEX CONCURRENTLY %s, or DROP INDEX CONCURRENTLY it", spec.Table.With(ob.Name).SQL())
-	case kindCheck:
-		return fmt.Sprintf("make %s anew without NO INHERIT", pg.Ident(ob.Name))
-	case "publication":
-		return fmt.Sprintf("ALTER PUBLICATION %s SET (publish_via_partition_root = true)", pg.Ident(ob.Name))
-	default:
-		return "drop it before the conversion and make it again afterwards"
-	}
 }
 
 // nameBlockers are other relations that bear a name that the conversion needs.

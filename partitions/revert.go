@@ -72,11 +72,11 @@ func PlanRevert(ctx context.Context, db *pg.DB, spec Spec, o Options) (ConvertRe
 type converted struct {
 	table     *Table
 	history   *Leaf
-	manifest  Manifest // of the partitioned table
-	indexes   []Index  // of the partitioned table
-	leafIndex []Index  // of the history leaf
-	before    Manifest // recorded at the conversion; nil if nothing was
-	leafStats []string // extended statistics of the history leaf, unqualified
+	manifest  Manifest  // of the partitioned table
+	indexes   []Index   // of the partitioned table
+	leafIndex []Index   // of the history leaf
+	before    Manifest  // recorded at the conversion; nil if nothing was
+	leafStats []pg.Name // extended statistics of the history leaf
 	oldKeys   []oldKey
 	others    []pg.Name // the leaves beside the history
 	rows      int64
@@ -179,25 +179,31 @@ func (v *converted) readAttached(ctx context.Context, db *pg.DB, spec Spec) (err
 	if v.manifest, err = ReadManifest(ctx, db, v.table.OID, db.Server.Major()); err != nil {
 		return err
 	}
-	for _, ob := range v.manifest {
-		if ob.Problem != "" {
-			v.block("ATL-PART-012", spec, fmt.Sprintf("%s %s %s", ob.Kind, ob.Name, ob.Problem), problemFix(spec, ob))
-		}
-	}
 	if v.indexes, err = ReadIndexes(ctx, db, v.table.OID); err != nil {
 		return err
 	}
 	if v.leafIndex, err = ReadIndexes(ctx, db, v.history.OID); err != nil {
 		return err
 	}
-	rows, err := db.Query(ctx, `SELECT stxname::text FROM pg_statistic_ext WHERE stxrelid = $1`, v.history.OID)
+	rows, err := db.Query(ctx, `SELECT n.nspname::text, s.stxname::text FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
+		WHERE s.stxrelid = $1`, v.history.OID)
 	if err != nil {
 		return fmt.Errorf("read the statistics of %s: %w", v.history.Name, err)
 	}
-	if v.leafStats, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+	if v.leafStats, err = pgx.CollectRows(rows, pgx.RowToStructByPos[pg.Name]); err != nil {
 		return fmt.Errorf("read the statistics of %s: %w", v.history.Name, err)
 	}
 	v.findOldKeys()
+	for _, ob := range v.manifest {
+		if ob.Problem == "" || ob.Kind == kindKeyUser && !v.remade(ob.Definition) {
+			continue
+		}
+		fix, err := problemFix(ctx, db, spec, ob)
+		if err != nil {
+			return err
+		}
+		v.block("ATL-PART-012", spec, fmt.Sprintf("%s %s %s", ob.Kind, ob.Name, ob.Problem), fix)
+	}
 	return v.countOthers(ctx, db, spec)
 }
 

@@ -37,9 +37,8 @@ func (s *survey) switchStep(db *pg.DB, spec Spec, o Options) []Step {
 // wait for least, the table itself last. A view is locked by an ALTER that
 // changes nothing, since LOCK TABLE would go on to the tables under it.
 func switchLocks(m Manifest, keys []inbound, table pg.Name) []string {
-	locks := m.Of("view").Locks()
+	locks := m.Of(kindView, kindOtherPolicy, kindOtherRule).Locks()
 	locks = append(locks, inboundLocks(keys)...)
-	locks = append(locks, m.Of("policy of another table", "rule of another table").Locks()...)
 	locks = append(locks, m.Of(kindForeignKey).Locks()...)
 	return append(locks, "LOCK TABLE "+table.SQL()+" IN ACCESS EXCLUSIVE MODE")
 }
@@ -52,7 +51,7 @@ func (s *survey) unchanged(db *pg.DB, sql []string) func(context.Context, pg.Que
 		if err != nil {
 			return nil, err
 		}
-		if !now.Equal(s.manifest) {
+		if !slices.Equal(now, s.manifest) { // also how: a function may be in use meanwhile
 			return nil, errDrift
 		}
 		return sql, nil
@@ -86,9 +85,10 @@ func (s *survey) retire(d *ddl, spec Spec, o Options) {
 		s.retireIndex(d, spec, o, ix)
 	}
 	for _, st := range s.manifest.Of(kindStatistics) {
-		d.add("ALTER STATISTICS %s RENAME TO %s", st.Name, pg.Ident(LeafName(st.Undo, historySuffix)))
+		d.add("ALTER STATISTICS %s RENAME TO %s", st.Name, pg.Ident(historyStatistics(st).Table))
 	}
 	d.all(s.manifest.Of(kindTrigger, "rule", "policy", "publication", kindGrant).Undo())
+	d.all(s.manifest.setAside())
 	for _, id := range s.manifest.Of(kindIdentity) {
 		d.add("ALTER SEQUENCE %s RENAME TO %s", id.Undo, pg.Ident(retiredSequence(spec, id)))
 	}
@@ -131,6 +131,16 @@ func (s *survey) retireIndex(d *ddl, spec Spec, o Options, ix Index) {
 	if ix.ReplicaIdentity && s.widened(ix, spec, o) {
 		d.add("ALTER TABLE %s REPLICA IDENTITY USING INDEX %s", table, pg.Ident(name))
 	}
+}
+
+// historyStatistics is the name that extended statistics get on the history
+// leaf; their schema is their own, and moves with no table.
+func historyStatistics(st Object) pg.Name {
+	name, err := pg.ParseName(st.Name)
+	if err != nil { // not in the catalogs' own quotes
+		name = pg.Name{Table: st.Undo}
+	}
+	return name.With(LeafName(st.Undo, historySuffix))
 }
 
 // historyIndex is the name that an index of the table gets on the history
@@ -190,6 +200,7 @@ func (s *survey) build(d *ddl, spec Spec, o Options) {
 			d.add("%s", ob.Statement)
 		}
 	}
+	d.all(m.makeAnew()) // after the keys, before what calls them
 	d.all(m.Of(kindStatistics, "row security", "policy", "rule", kindForeignKey, kindTrigger).Statements())
 	for _, g := range s.guards {
 		if g.ToItself {
@@ -254,7 +265,8 @@ func (s *survey) attach(d *ddl, spec Spec, o Options) {
 	}
 	d.all(m.Of(kindTriggerState).Statements())
 	d.all(leafTriggerStates(m, history))
-	d.all(m.Of(kindGrant, "rule state", "view", "function", "policy of another table", "rule of another table", "publication").Statements())
+	d.all(m.Of(kindGrant, "rule state", "publication").Statements())
+	d.all(m.repoint())
 	if len(s.guards) > 0 {
 		d.all(m.Of(kindInboundComment).Statements())
 	}

@@ -38,6 +38,8 @@ func (v *converted) collect(d *ddl, spec Spec) {
 func (v *converted) rename(d *ddl, spec Spec) {
 	table, retired := spec.Table, retiredName(spec.Table)
 	m := v.manifest
+	d.all(m.Of(kindTrigger, "rule", "policy").Undo()) // they may call what setAside renames
+	d.all(m.setAside())
 	for _, id := range m.Of(kindIdentity) {
 		d.add("ALTER SEQUENCE %s RENAME TO %s", id.Undo, pg.Ident(retiredSequence(spec, id)))
 	}
@@ -47,7 +49,8 @@ func (v *converted) rename(d *ddl, spec Spec) {
 	}
 	d.add("ALTER TABLE %s RENAME TO %s", table.With(v.history.Name.Table).SQL(), pg.Ident(table.Table))
 	d.all(m.Of(kindSerial).Statements())
-	d.all(m.Of("view", "function", "policy of another table", "rule of another table").Statements())
+	d.all(m.makeAnew())
+	d.all(m.repoint())
 	for _, id := range m.Of(kindIdentity) {
 		// Up to PostgreSQL 16 the leaf has no identity; from 17 on it lost it
 		// when it was detached.
@@ -74,8 +77,8 @@ func (v *converted) rebuild(d *ddl, spec Spec) {
 	v.restoreInbound(d)
 	m := v.manifest
 	for _, st := range m.Of(kindStatistics) {
-		if old := LeafName(st.Undo, historySuffix); slices.Contains(v.leafStats, old) {
-			d.add("ALTER STATISTICS %s RENAME TO %s", spec.Table.With(old).SQL(), pg.Ident(st.Undo))
+		if old := historyStatistics(st); slices.Contains(v.leafStats, old) {
+			d.add("ALTER STATISTICS %s RENAME TO %s", old.SQL(), pg.Ident(st.Undo))
 		} else {
 			d.add("%s", st.Statement)
 		}

@@ -1,6 +1,5 @@
--- Everything attached to a table, as the statements that make it again, and
--- everything that follows the table's OID, as the statements that point it at
--- whatever bears the table's name.
+-- Everything attached to a table, as the statements that make it again. What
+-- follows its OID without belonging to it is in followers.sql.
 --   kind, name      what it is
 --   definition      what is compared before and after
 --   statement       makes it on a new table of the same name; '' if CREATE
@@ -51,12 +50,6 @@ policy AS (
            concat(' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')',
                   ' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')') AS clauses
     FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-),
-rewrite AS ( -- rules, the view's own among them, that read the table
-    SELECT DISTINCT r.oid, r.rulename, r.ev_class, r.ev_type, r.ev_enabled
-    FROM t
-    JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = t.oid AND d.classid = 'pg_rewrite'::regclass
-    JOIN pg_rewrite r ON r.oid = d.objid
 ),
 inbound AS ( -- the foreign keys that reference the table
     SELECT t.ident, c.oid, c.conname AS name, format('%I.%I', n.nspname, r.relname) AS child, pg_get_constraintdef(c.oid) AS definition
@@ -213,52 +206,9 @@ SELECT 'security label', concat(l.provider, ' ', k.object), x.s, x.s, '', '', ''
 FROM described k JOIN pg_seclabel l ON l.objoid = k.objoid AND l.classoid = k.classoid AND l.objsubid = k.objsubid
 CROSS JOIN LATERAL (SELECT format('SECURITY LABEL FOR %I ON %s IS %L', l.provider, k.object, l.label)) AS x (s)
 UNION ALL
--- what follows the OID
-SELECT 'view', v.ident, x.s, x.s, '', format('ALTER TABLE %s OWNER TO %I', v.ident, pg_get_userbyid(v.relowner)),
-       CASE WHEN NOT pg_has_role(v.relowner, 'USAGE') THEN format('belongs to %I, which we are not a member of', pg_get_userbyid(v.relowner))
-            WHEN EXISTS (SELECT FROM t JOIN pg_attribute a ON a.attrelid = v.oid AND a.atttypid = t.reltype)
-            THEN 'has a column of the table''s row type' ELSE '' END
-FROM rewrite r
-JOIN LATERAL (SELECT c.oid, c.relowner, c.reloptions, format('%I.%I', n.nspname, c.relname) AS ident
-              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-              WHERE c.oid = r.ev_class AND c.relkind = 'v') v ON r.rulename = '_RETURN'
-CROSS JOIN LATERAL (SELECT format('CREATE OR REPLACE VIEW %s%s AS %s', v.ident,
-    ' WITH (' || array_to_string(v.reloptions, ', ') || ')', rtrim(pg_get_viewdef(v.oid), ';'))) AS x (s)
-UNION ALL
-SELECT 'materialized view', format('%I.%I', n.nspname, c.relname), '', '', '', '', 'holds its rows by the table''s OID and can''t be re-pointed'
-FROM rewrite r JOIN pg_class c ON c.oid = r.ev_class AND c.relkind = 'm' JOIN pg_namespace n ON n.oid = c.relnamespace
-UNION ALL
-SELECT 'rule of another table', format('%I ON %I.%I', r.rulename, n.nspname, c.relname), x.s, x.s, '',
-       format('LOCK TABLE ONLY %I.%I IN ACCESS EXCLUSIVE MODE', n.nspname, c.relname),
-       CASE WHEN NOT pg_has_role(c.relowner, 'USAGE') THEN 'is on a table of another owner' ELSE '' END
-FROM rewrite r JOIN t ON t.oid <> r.ev_class
-JOIN pg_class c ON c.oid = r.ev_class AND r.rulename <> '_RETURN' JOIN pg_namespace n ON n.oid = c.relnamespace
-CROSS JOIN LATERAL (SELECT regexp_replace(rtrim(pg_get_ruledef(r.oid), ';'), '^CREATE RULE', 'CREATE OR REPLACE RULE')) AS x (s)
-UNION ALL
-SELECT DISTINCT 'policy of another table', format('%I ON %s', p.polname, p.on_table), x.s, x.s, '',
-       format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', p.on_table),
-       CASE WHEN NOT p.is_ours THEN 'is on a table of another owner' ELSE '' END
-FROM t
-JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = t.oid AND d.classid = 'pg_policy'::regclass
-JOIN policy p ON p.oid = d.objid AND p.polrelid <> t.oid
-CROSS JOIN LATERAL (SELECT format('ALTER POLICY %I ON %s%s', p.polname, p.on_table, p.clauses)) AS x (s)
-UNION ALL
-SELECT DISTINCT 'function', p.oid::regprocedure::text, x.s, x.s, '', '',
-       CASE WHEN NOT pg_has_role(p.proowner, 'USAGE') THEN 'belongs to another owner' ELSE '' END
-FROM t
-JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = t.oid AND d.classid = 'pg_proc'::regclass
-JOIN pg_proc p ON p.oid = d.objid
-CROSS JOIN LATERAL (SELECT rtrim(pg_get_functiondef(p.oid), E'\n')) AS x (s)
-UNION ALL
-SELECT DISTINCT 'user of the row type', pg_describe_object(d.classid, d.objid, d.objsubid), '', '', '', '',
-       'uses the table''s row type, which follows the old table'
-FROM t
-JOIN pg_type y ON y.oid = t.reltype OR y.typelem = t.reltype AND y.typcategory = 'A'
-JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = y.oid AND d.deptype = 'n'
-WHERE d.classid <> 'pg_rewrite'::regclass
-UNION ALL
-SELECT DISTINCT 'user of the primary key', pg_describe_object(d.classid, d.objid, d.objsubid), '', '', '', '',
-       'depends on the primary key, which has to be made anew'
+-- whether the key becomes another one is the caller's to know
+SELECT DISTINCT 'user of a key', pg_describe_object(d.classid, d.objid, d.objsubid), c.conname, '', '', '',
+       format('depends on key %I, which becomes another one', c.conname)
 FROM t
 JOIN pg_constraint c ON c.conrelid = t.oid AND c.contype IN ('p', 'u')
 JOIN pg_depend d ON d.refclassid = 'pg_constraint'::regclass AND d.refobjid = c.oid AND d.deptype = 'n'
