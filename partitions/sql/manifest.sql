@@ -147,7 +147,9 @@ WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid AND k.con
 UNION ALL
 SELECT 'statistics', format('%I.%I', n.nspname, s.stxname), x.s, x.s, s.stxname, '', ''
 FROM t JOIN pg_statistic_ext s ON s.stxrelid = t.oid JOIN pg_namespace n ON n.oid = s.stxnamespace
-CROSS JOIN LATERAL (SELECT pg_get_statisticsobjdef(s.oid)) AS x (s)
+CROSS JOIN LATERAL (SELECT concat_ws(E';\n', pg_get_statisticsobjdef(s.oid),
+    CASE WHEN coalesce(s.stxstattarget, -1) >= 0 THEN format('ALTER STATISTICS %I.%I SET STATISTICS %s', n.nspname, s.stxname, s.stxstattarget) END,
+    format('ALTER STATISTICS %I.%I OWNER TO %I', n.nspname, s.stxname, pg_get_userbyid(s.stxowner)))) AS x (s)
 UNION ALL
 -- who may do what
 SELECT 'row security', x.s, x.s, format('ALTER TABLE %s %s ROW LEVEL SECURITY', t.ident, x.s), '', '', ''
@@ -176,7 +178,10 @@ SELECT 'trigger', g.tgname, x.s, x.s, format('DROP TRIGGER %I ON %s', g.tgname, 
        CASE WHEN g.tgtype & 1 = 1 AND (g.tgoldtable IS NOT NULL OR g.tgnewtable IS NOT NULL)
             THEN 'is a row trigger with transition tables, which a partitioned table can''t have' ELSE '' END
 FROM t JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal AND g.tgparentid = 0 AND g.tgname NOT ILIKE 'atlasctl\_%'
-CROSS JOIN LATERAL (SELECT pg_get_triggerdef(g.oid)) AS x (s)
+CROSS JOIN LATERAL (SELECT concat_ws(E';\n', pg_get_triggerdef(g.oid),
+    (SELECT string_agg(format('ALTER TRIGGER %I ON %s DEPENDS ON EXTENSION %I', g.tgname, t.ident, e.extname), E';\n' ORDER BY e.extname)
+     FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+     WHERE d.classid = 'pg_trigger'::regclass AND d.objid = g.oid AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'x'))) AS x (s)
 UNION ALL
 SELECT 'trigger state', g.tgname, x.s, format('ALTER TABLE %s %s TRIGGER %I', t.ident, x.s, g.tgname), '', '', ''
 FROM t JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal AND g.tgparentid = 0 AND g.tgname NOT ILIKE 'atlasctl\_%' AND g.tgenabled <> 'O'

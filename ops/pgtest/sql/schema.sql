@@ -37,7 +37,7 @@ SELECT format('rule %s enabled %s', pg_get_ruledef(r.oid), r.ev_enabled) FROM pg
 UNION ALL
 SELECT format('policy %s', p::text) FROM pg_policies p JOIN ours ON ours.nspname = p.schemaname
 UNION ALL
-SELECT format('statistics %s', pg_get_statisticsobjdef(s.oid)) FROM pg_statistic_ext s JOIN ours ON ours.oid = s.stxnamespace
+SELECT format('statistics %s target %s owner %s', pg_get_statisticsobjdef(s.oid), coalesce(s.stxstattarget, -1), s.stxowner::regrole) FROM pg_statistic_ext s JOIN ours ON ours.oid = s.stxnamespace
 UNION ALL
 SELECT format('sequence %s.%s %s %s %s %s %s %s %s', s.schemaname, s.sequencename, s.data_type, s.start_value, s.min_value, s.max_value, s.increment_by, s.cycle, s.cache_size)
 FROM pg_sequences s JOIN ours ON ours.nspname = s.schemaname
