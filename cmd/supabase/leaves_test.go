@@ -55,7 +55,7 @@ func (p *platform) leavesLeakNothing(t *testing.T) {
 		t.Run("default privileges of "+who, func(t *testing.T) {
 			t.Parallel()
 			db := p.filled(t, "leaves_"+who)
-			pgtest.Exec(t, db, sql+";")
+			pgtest.Exec(t, db, `CREATE TABLE notes (event_id bigint NOT NULL REFERENCES events DEFERRABLE)`, sql+";")
 			before := pgtest.Column[string](t, db, applicationSQL)
 			c := closed{t: t, db: db, theirs: map[uint32]bool{}}
 			c.exempt(`SELECT oid FROM pg_class WHERE relnamespace <> to_regnamespace('atlasctl')`)
@@ -64,7 +64,7 @@ func (p *platform) leavesLeakNothing(t *testing.T) {
 				p.tool.ok(t, db, args)
 				c.check(args, archives)
 			}
-			p.tool.ok(t, db, "partition convert --now "+today)
+			p.tool.ok(t, db, "partition convert --inbound-fk trigger --now "+today)
 			// The tables that took the names over are the application's to open.
 			c.exempt(`SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = ANY ($1)`)
 			c.check("convert", 0)
@@ -81,12 +81,18 @@ func (p *platform) leavesLeakNothing(t *testing.T) {
 	}
 }
 
-// closed looks for relations that are not closed.
+// closed looks for relations and functions that are not closed.
 type closed struct {
 	t      *testing.T
 	db     string
 	theirs map[uint32]bool // what was there before atlasctl, and is no partition
 }
+
+// openFunctionsSQL are the functions that act for the tables' owner and that
+// anybody else may use.
+const openFunctionsSQL = `
+	SELECT p.oid::regprocedure::text, p.proacl::text FROM pg_proc p
+	WHERE p.prosecdef AND EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x WHERE x.grantee <> p.proowner)`
 
 // exempt adds relations that need not be closed unless they become partitions.
 // The query's parameter, if it has one, is the relations so far.
@@ -159,6 +165,9 @@ func (c *closed) check(after string, archives int) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	for _, f := range pgtest.Rows(c.t, c.db, openFunctionsSQL) {
+		c.t.Errorf("after %s, function %v is open: %v", after, f[0], f[1])
+	}
 	kinds := map[string]int{}
 	for _, r := range relations {
 		switch {
@@ -168,6 +177,8 @@ func (c *closed) check(after string, archives int) {
 			kinds["leaves"]++
 		case r.Kind == "p":
 			kinds["archives"]++
+		case r.Kind == "r":
+			kinds["keys"]++ // of the rows that notes refers to
 		default:
 			c.t.Errorf("after %s there is %s, of kind %q", after, r.Name, r.Kind)
 		}
@@ -178,7 +189,7 @@ func (c *closed) check(after string, archives int) {
 			c.t.Errorf("after %s, %s is without row level security", after, r.Name)
 		}
 	}
-	if kinds["state"] < 4 || kinds["leaves"] < 9 || kinds["archives"] != archives {
+	if kinds["state"] < 4 || kinds["leaves"] < 9 || kinds["keys"] != 1 || kinds["archives"] != archives {
 		c.t.Errorf("after %s only %v were looked at", after, kinds)
 	}
 	for _, role := range []string{"anon", "authenticated", "stranger", "reporting"} {

@@ -24,17 +24,17 @@ func (p *platform) realtime(t *testing.T) {
 			pgtest.Exec(t, db, `ALTER PUBLICATION supabase_realtime SET (publish_via_partition_root = `+viaRoot+`)`)
 
 			plan := p.tool.ok(t, db, "partition plan messages --now "+today)
-			said := plan.findings("ATL-PART-023")
+			said := plan.findings("ATL-PART-063")
 			switch {
 			case viaRoot == "true" && len(said) > 0:
 				t.Errorf("plan: %+v", said)
 			case viaRoot == "false" && (len(said) != 1 || said[0].Severity != "warn" || !strings.Contains(said[0].Message, "public.messages_history")):
 				t.Errorf("plan says %+v of the publication", said)
 			}
-			if said := plan.findings("ATL-PART-029"); len(said) != 1 || said[0].Severity != "warn" {
+			if said := plan.findings("ATL-PART-064"); len(said) != 1 || said[0].Severity != "warn" {
 				t.Errorf("plan says %+v of Realtime", said)
 			}
-			if other := p.tool.ok(t, db, "partition plan events --now "+today); len(other.findings("ATL-PART-023"))+len(other.findings("ATL-PART-029")) > 0 {
+			if other := p.tool.ok(t, db, "partition plan events --now "+today); len(other.findings("ATL-PART-063"))+len(other.findings("ATL-PART-064")) > 0 {
 				t.Errorf("plan of a table that is not published: %+v", other.Findings)
 			}
 
