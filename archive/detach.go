@@ -143,7 +143,15 @@ func (j *job) detachConcurrently(ctx context.Context, m *leafMove) error {
 	what := "detach " + m.name.String()
 	retry := newRetry(j.db.LockDeadline)
 	var failed error
-	for {
+	for lost := 0; ; {
+		if failed != nil && ctx.Err() == nil && j.db.IsClosed() && lost < mostLost {
+			// What became of the detach is in the catalogs.
+			if err := j.db.Reconnect(ctx); err != nil {
+				return errors.Join(failed, err)
+			}
+			lost++
+			failed = nil
+		}
 		st, err := j.state(context.WithoutCancel(ctx), j.db, m)
 		if err != nil {
 			return errors.Join(failed, err)
@@ -163,6 +171,9 @@ func (j *job) detachConcurrently(ctx context.Context, m *leafMove) error {
 		failed = j.untilDeadline(retry, func() error { return j.tryDetach(ctx, m, st.Pending) })
 	}
 }
+
+// mostLost is how often a detach goes on after its connection was lost.
+const mostLost = 3
 
 func (j *job) tryDetach(ctx context.Context, m *leafMove, pending bool) error {
 	what := "detach " + m.name.String()

@@ -24,26 +24,33 @@ func ParseWindow(s string) (*Window, error) {
 	if !ok {
 		return wrong("no end")
 	}
-	for text, into := range map[string]*time.Duration{from: &w.from, to: &w.to} {
-		t, err := time.Parse("15:04", text)
-		if err != nil {
-			return wrong(fmt.Sprintf("%q is not a time of day", text))
-		}
-		*into = time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute
+	var err error
+	if w.from, err = timeOfDay(from); err != nil {
+		return wrong(err.Error())
 	}
-	if from == to {
+	if w.to, err = timeOfDay(to); err != nil {
+		return wrong(err.Error())
+	}
+	if w.from == w.to {
 		return wrong("it ends when it begins")
 	}
 	if w.to <= w.from {
 		w.to += 24 * time.Hour
 	}
 	if zoned {
-		var err error
 		if w.zone, err = time.LoadLocation(zone); err != nil || zone == "" || zone == "Local" {
 			return wrong(fmt.Sprintf("%q is not a zone of the time zone database", zone))
 		}
 	}
 	return w, nil
+}
+
+func timeOfDay(text string) (time.Duration, error) {
+	t, err := time.Parse("15:04", text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a time of day", text)
+	}
+	return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute, nil
 }
 
 // next returns the window that is open at now, or else the next one. Where
