@@ -148,7 +148,7 @@ func TestAutovacuumToPreventWraparoundIsWaitedFor(t *testing.T) {
 	pgtest.Exec(t, url, readFile(t, "testdata/rows.sql"),
 		`INSERT INTO messages (id, conversation_id, role, content, created_at)
 		SELECT md5('n' || i)::uuid, md5('c' || i % 10)::uuid, 'user', repeat('x', 500), '2026-11-24'::timestamptz - i * interval '2 hours' FROM generate_series(0, 9999) i`,
-		`ALTER TABLE messages SET (autovacuum_freeze_max_age = 100000, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)`,
+		`ALTER TABLE messages SET (autovacuum_enabled = false, autovacuum_freeze_max_age = 100000, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)`,
 		`DO $$ BEGIN FOR i IN 1..100100 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$`)
 	await(t, url, `SELECT EXISTS (SELECT FROM pg_stat_activity JOIN pg_locks USING (pid)
 		WHERE backend_type = 'autovacuum worker' AND granted AND relation = 'messages'::regclass)`)

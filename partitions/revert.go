@@ -132,7 +132,7 @@ func inspectConverted(ctx context.Context, db *pg.DB, spec Spec) (*converted, er
 			return nil, err
 		}
 		if was {
-			return v, v.inspectUnswitched(ctx, db, spec)
+			return v, v.inspectUnswitched(ctx, db)
 		}
 	}
 	if !v.table.Partitioned() {
@@ -154,7 +154,7 @@ func inspectConverted(ctx context.Context, db *pg.DB, spec Spec) (*converted, er
 
 // inspectUnswitched is for a conversion that was begun and never switched:
 // there is only the check to take off, and an index.
-func (v *converted) inspectUnswitched(ctx context.Context, db *pg.DB, spec Spec) (err error) {
+func (v *converted) inspectUnswitched(ctx context.Context, db *pg.DB) (err error) {
 	v.plain = true
 	if v.leafIndex, err = ReadIndexes(ctx, db, v.table.OID); err != nil {
 		return err

@@ -202,9 +202,10 @@ func readMessage(r io.Reader, first bool) ([]byte, error) {
 	if length < 4 || length > 64<<20 {
 		return nil, fmt.Errorf("a message of %d bytes", length)
 	}
-	body := make([]byte, length-4)
-	_, err := io.ReadFull(r, body)
-	return append(head, body...), err
+	message := make([]byte, len(head)+int(length)-4)
+	copy(message, head)
+	_, err := io.ReadFull(r, message[len(head):])
+	return message, err
 }
 
 // readyForQuery begins the last message of the answer to a simple query, with
