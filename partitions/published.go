@@ -36,7 +36,7 @@ func (s *survey) publicationWarnings(ctx context.Context, db *pg.DB, spec Spec) 
 	for _, p := range all {
 		evidence := map[string]any{"publication": p.Name, "publish_via_partition_root": p.ViaRoot}
 		if !p.ViaRoot {
-			s.warn("ATL-PART-023", spec.Table.String(), fmt.Sprintf(
+			s.warn("ATL-PART-063", spec.Table.String(), fmt.Sprintf(
 				"publication %s will send the changes of %s under the names of its leaves, beginning with %s: a subscriber without such tables stops",
 				pg.Ident(p.Name), spec.Table, spec.History()),
 				evidence, fmt.Sprintf("ALTER PUBLICATION %s SET (publish_via_partition_root = true) keeps the name", pg.Ident(p.Name)))
@@ -44,7 +44,7 @@ func (s *survey) publicationWarnings(ctx context.Context, db *pg.DB, spec Spec) 
 		if p.Name == realtimePublication {
 			// wal2json takes no notice of publish_via_partition_root:
 			// https://github.com/eulerto/wal2json/issues/259
-			s.warn("ATL-PART-029", spec.Table.String(), fmt.Sprintf(
+			s.warn("ATL-PART-064", spec.Table.String(), fmt.Sprintf(
 				"Supabase Realtime decodes with wal2json, which knows leaves only: Postgres Changes no longer reach who subscribes to %s, and leaves are closed to them",
 				spec.Table), evidence, "broadcast from a trigger on "+spec.Table.String()+" (realtime.broadcast_changes) before the conversion")
 		}
