@@ -385,14 +385,12 @@ func stagingIndex(ix Index) string { return LeafName(ownPrefix+ix.Name, "new") }
 
 // indexStep builds the unique index of a widened key.
 func (s *survey) indexStep(db *pg.DB, spec Spec, ix Index) Step {
-	name := stagingIndex(ix)
-	columns := append(slices.Clone(ix.Columns), spec.Key)
-	return concurrentIndexStep(db, s.indexes, spec.Table, "index "+ix.Name, name, columns, ix)
+	return concurrentIndexStep(db, s.indexes, spec.Table, "index "+ix.Name, stagingIndex(ix), ix.widened(spec.Key))
 }
 
-// concurrentIndexStep builds a unique index with ix's properties over columns,
-// after dropping the ruin of an earlier try.
-func concurrentIndexStep(db *pg.DB, existing []Index, table pg.Name, step, name string, columns []string, ix Index) Step {
+// concurrentIndexStep builds a unique index like ix, after dropping the ruin of
+// an earlier try.
+func concurrentIndexStep(db *pg.DB, existing []Index, table pg.Name, step, name string, ix Index) Step {
 	var sql []string
 	done := false
 	for _, e := range existing {
@@ -402,15 +400,8 @@ func concurrentIndexStep(db *pg.DB, existing []Index, table pg.Name, step, name 
 			}
 		}
 	}
-	create := fmt.Sprintf("CREATE UNIQUE INDEX CONCURRENTLY %s ON %s (%s)", pg.Ident(name), table.SQL(), pg.Idents(columns))
-	include := slices.DeleteFunc(slices.Clone(ix.Include), func(c string) bool { return slices.Contains(columns, c) })
-	if len(include) > 0 {
-		create += " INCLUDE (" + pg.Idents(include) + ")"
-	}
-	if ix.NullsNotDistinct {
-		create += " NULLS NOT DISTINCT"
-	}
-	s := outsideStep(db, Step{Name: step, Lock: "SHARE UPDATE EXCLUSIVE", Scans: true, Reversible: true, Done: done}, append(sql, create)...)
+	sql = append(sql, ix.createSQL("CONCURRENTLY ", table, name))
+	s := outsideStep(db, Step{Name: step, Lock: "SHARE UPDATE EXCLUSIVE", Scans: true, Reversible: true, Done: done}, sql...)
 	build := s.run
 	s.run = func(ctx context.Context) (pg.Held, error) {
 		held, err := build(ctx)

@@ -51,7 +51,7 @@ func fixture(t *testing.T) string {
 	return url
 }
 
-func ensureState(t *testing.T, url string) {
+func ensureState(t testing.TB, url string) {
 	t.Helper()
 	cfg, err := pg.ParseConfig(url)
 	if err != nil {
@@ -62,7 +62,7 @@ func ensureState(t *testing.T, url string) {
 	}
 }
 
-func open(t *testing.T, url string) *pg.DB {
+func open(t testing.TB, url string) *pg.DB {
 	t.Helper()
 	db, err := pg.Open(t.Context(), pg.Options{URL: url, LockTimeout: 500 * time.Millisecond, LockDeadline: 20 * time.Second})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -127,7 +128,7 @@ func (s *survey) probeKeys(ctx context.Context, db *pg.DB, spec Spec, fill strin
 		return found, fmt.Errorf("look at the keys of %s: %w", spec.Table, err)
 	}
 	if latest != nil {
-		if found, err = s.key.ParseText(*latest); err != nil && *latest != "-infinity" {
+		if found, err = s.key.ParseText(*latest); err != nil && *latest != "-infinity" && !strings.HasSuffix(*latest, " BC") {
 			return found, err
 		}
 	}

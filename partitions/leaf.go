@@ -3,7 +3,6 @@ package partitions
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/atlasctl/atlasctl/ops/pg"
@@ -63,8 +62,7 @@ func (t *template) findIdentity(indexes []Index, key string) {
 		if indexes[i].ReplicaIdentity {
 			t.identityIndex = &indexes[i]
 			if !indexes[i].has(key) {
-				wider := indexes[i]
-				wider.Columns = append(slices.Clone(wider.Columns), key)
+				wider := indexes[i].widened(key)
 				t.identityIndex = &wider
 			}
 		}
@@ -123,9 +121,9 @@ func (t template) replicaIdentitySQL(leaf pg.Name) []string {
 	case t.replicaIdentity == "i" && ix != nil:
 		name := LeafName(leaf.Table, "replica_identity")
 		if ix.ConstraintName != "" {
-			d.add("ALTER TABLE %s ADD CONSTRAINT %s %s (%s)%s", leaf.SQL(), pg.Ident(name), constraintWords(*ix), pg.Idents(ix.Columns), deferrableClause(*ix))
+			d.add("%s", ix.constraintSQL(leaf, name))
 		} else {
-			d.add("CREATE UNIQUE INDEX %s ON %s (%s)", pg.Ident(name), leaf.SQL(), pg.Idents(ix.Columns))
+			d.add("%s", ix.createSQL("", leaf, name))
 		}
 		d.add("ALTER TABLE %s REPLICA IDENTITY USING INDEX %s", leaf.SQL(), pg.Ident(name))
 	}

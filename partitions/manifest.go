@@ -4,8 +4,8 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -41,27 +41,32 @@ type Object struct {
 	Lock string `json:"-"`
 	// Problem is why it can't be moved; "" if it can.
 	Problem string `json:"-"`
+	// Index is what a key or index is, as data.
+	Index *Index `json:"index,omitempty" db:"-"`
 }
 
 // The kinds of objects that decide what the code does; the others are only
 // carried over.
 const (
-	kindColumn        = "column"
-	kindIdentity      = "identity"
-	kindSerial        = "serial"
-	kindCheck         = "check"
-	kindPrimaryKey    = "primary key"
-	kindUnique        = "unique"
-	kindExclusion     = "exclusion"
-	kindForeignKey    = "foreign key"
-	kindIndex         = "index"
-	kindStatistics    = "statistics"
-	kindGrant         = "grant"
-	kindOwner         = "owner"
-	kindTrigger       = "trigger"
-	kindTriggerState  = "trigger state"
-	kindReplicaIdent  = "replica identity"
-	kindColumnSetting = "column setting"
+	kindColumn         = "column"
+	kindIdentity       = "identity"
+	kindSerial         = "serial"
+	kindCheck          = "check"
+	kindPrimaryKey     = "primary key"
+	kindUnique         = "unique"
+	kindExclusion      = "exclusion"
+	kindNotNull        = "not null"
+	kindForeignKey     = "foreign key"
+	kindIndex          = "index"
+	kindStatistics     = "statistics"
+	kindOwnerRevoked   = "revoked from the owner"
+	kindGrant          = "grant"
+	kindGrantedByOther = "grant by another role"
+	kindOwner          = "owner"
+	kindTrigger        = "trigger"
+	kindTriggerState   = "trigger state"
+	kindReplicaIdent   = "replica identity"
+	kindColumnSetting  = "column setting"
 
 	kindInbound        = "inbound foreign key"
 	kindInboundComment = "inbound comment"
@@ -88,7 +93,26 @@ func ReadManifest(ctx context.Context, q pg.Queryer, oid uint32, major int) (Man
 		}
 		all = append(all, part...)
 	}
+	indexes, err := ReadIndexes(ctx, q, oid)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		all[i].findIndex(indexes)
+	}
 	return all, nil
+}
+
+// findIndex finds the index that a key or index is.
+func (o *Object) findIndex(indexes []Index) {
+	if !slices.Contains([]string{kindPrimaryKey, kindUnique, kindExclusion, kindIndex}, o.Kind) {
+		return
+	}
+	for i := range indexes {
+		if ix := &indexes[i]; ix.ConstraintName == o.Name || ix.ConstraintName == "" && ix.Name == o.Name {
+			o.Index = ix
+		}
+	}
 }
 
 // Of returns the objects of the kinds, in the order of the kinds.
@@ -149,12 +173,28 @@ func (m Manifest) Find(kind, name string) (Object, bool) {
 	return Object{}, false
 }
 
+// like returns the object that is the same as another one, or else one of its
+// kind and name: a role has two grants if it may pass on some privileges only.
+func (m Manifest) like(o Object) (Object, bool) {
+	i := slices.IndexFunc(m, func(x Object) bool { return x.Kind == o.Kind && x.Name == o.Name && x.Definition == o.Definition })
+	if i < 0 {
+		return m.Find(o.Kind, o.Name)
+	}
+	return m[i], true
+}
+
+// What a column's definition begins with, before anything that a user words.
+var (
+	notNullColumn   = regexp.MustCompile(`^\d+ NOT NULL `)
+	generatedColumn = regexp.MustCompile(`^\d+ (NOT NULL )?GENERATED `)
+)
+
 // writableColumns are the columns that a row can be copied by, quoted: all but
 // the generated ones.
 func (m Manifest) writableColumns() string {
 	var columns []string
 	for _, c := range m.Of(kindColumn) {
-		if !strings.Contains(c.Definition, " GENERATED (") {
+		if !generatedColumn.MatchString(c.Definition) {
 			columns = append(columns, c.Name)
 		}
 	}
@@ -181,7 +221,11 @@ type Index struct {
 	NullsNotDistinct bool
 	Partial          bool
 	Columns          []string // "" for an expression
+	Elements         []string // the columns as CREATE INDEX has them, with collation, operator class and order; expressions are left out
 	Include          []string
+	Options          []string // storage parameters, name=value
+	Tablespace       string
+	Clustered        bool
 	Parent           string // index of the parent that it belongs to
 }
 

@@ -18,6 +18,8 @@ var (
 	keyColumnSQL string
 	//go:embed sql/builders.sql
 	buildersSQL string
+	//go:embed sql/taken.sql
+	takenSQL string
 )
 
 // Options are the choices of a conversion.
@@ -128,7 +130,7 @@ func inspect(ctx context.Context, db *pg.DB, spec Spec, o Options) (*survey, err
 	if err := s.inspectInbound(ctx, db, spec, o); err != nil {
 		return nil, err
 	}
-	if err := s.nameBlockers(ctx, db, spec); err != nil {
+	if err := s.nameBlockers(ctx, db, spec, o); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -254,11 +256,18 @@ func (s *survey) objectBlockers(ctx context.Context, db *pg.DB, spec Spec, o Opt
 		case slices.Contains(o.WidenUnique, ix.Name) && widenable(ix):
 			s.warnWidened(spec, ix)
 		default:
+			way := fmt.Sprintf("--drop-unique %s gives it up", ix.Name)
+			if widenable(ix) {
+				way = fmt.Sprintf("--widen-unique %s adds %s to it, ", ix.Name, spec.Key) + way
+			}
 			s.block("ATL-PART-010", object,
 				fmt.Sprintf("unique key %s does not include the partition key %s, so no partitioned table can enforce it", ix.Name, spec.Key),
-				map[string]any{"columns": ix.Columns},
-				fmt.Sprintf("--widen-unique %s adds %s to it, --drop-unique %s gives it up", ix.Name, spec.Key, ix.Name))
+				map[string]any{"columns": ix.Columns}, way)
 		}
+	}
+	if i := slices.IndexFunc(s.indexes, func(ix Index) bool { return ix.ReplicaIdentity && slices.Contains(o.DropUnique, ix.Name) }); i >= 0 {
+		s.block("ATL-PART-012", object, fmt.Sprintf("unique key %s is the replica identity, which leaves to come can't have without it", s.indexes[i].Name), nil,
+			fmt.Sprintf("--widen-unique %s, or ALTER TABLE %s REPLICA IDENTITY …", s.indexes[i].Name, spec.Table.SQL()))
 	}
 	if !s.keyNotNull {
 		s.warn("ATL-PART-024", object, fmt.Sprintf("column %s becomes NOT NULL: an INSERT that leaves it NULL will fail", spec.Key), nil, "")
@@ -313,21 +322,44 @@ func (s *survey) warnWidened(spec Spec, ix Index) {
 }
 
 // nameBlockers are other relations that bear a name that the conversion needs.
-func (s *survey) nameBlockers(ctx context.Context, db *pg.DB, spec Spec) error {
+func (s *survey) nameBlockers(ctx context.Context, db *pg.DB, spec Spec, o Options) error {
 	h := spec.History()
-	var taken, schemaExists bool
-	err := db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = $1 AND c.relname = $2), EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)`, h.Schema, h.Table).Scan(&taken, &schemaExists)
-	if err != nil {
-		return fmt.Errorf("look for %s: %w", h, err)
+	var schemaExists bool
+	if err := db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)`, h.Schema).Scan(&schemaExists); err != nil {
+		return fmt.Errorf("look for schema %s: %w", h.Schema, err)
 	}
 	if !schemaExists {
 		s.block("ATL-PART-013", spec.Table.String(), fmt.Sprintf("schema %s for the leaves does not exist", h.Schema), nil,
 			"CREATE SCHEMA "+pg.Ident(h.Schema))
 	}
-	if taken {
-		s.block("ATL-PART-013", spec.Table.String(), fmt.Sprintf("the name %s, which the history leaf needs, is taken", h), nil,
-			fmt.Sprintf("rename or drop %s", h))
+	rows, err := db.Query(ctx, takenSQL, []string{spec.Table.Schema, h.Schema}, s.newNames(spec, o), s.table.OID)
+	if err != nil {
+		return fmt.Errorf("look for the names that %s will need: %w", spec.Table, err)
+	}
+	taken, err := pgx.CollectRows(rows, pgx.RowToStructByPos[pg.Name])
+	if err != nil {
+		return fmt.Errorf("look for the names that %s will need: %w", spec.Table, err)
+	}
+	for _, name := range taken {
+		s.block("ATL-PART-013", spec.Table.String(), fmt.Sprintf("the name %s, which the history leaf or an index of it needs, is taken", name), nil,
+			fmt.Sprintf("rename or drop %s", name))
 	}
 	return nil
+}
+
+// newNames are the names of relations that the conversion gives.
+func (s *survey) newNames(spec Spec, o Options) []string {
+	names := []string{spec.History().Table}
+	for _, name := range s.manifest.historyIndexes(spec) {
+		names = append(names, name)
+	}
+	for _, ix := range s.indexes {
+		if s.widened(ix, spec, o) {
+			names = append(names, stagingIndex(ix))
+		}
+	}
+	for _, id := range s.manifest.Of(kindIdentity) {
+		names = append(names, retiredSequence(spec, id))
+	}
+	return names
 }

@@ -17,6 +17,8 @@ func problemFix(ctx context.Context, q pg.Queryer, spec Spec, ob Object) (string
 		return remakeFix(ctx, q, ob.Name)
 	case ob.Kind == kindForeignKey:
 		return fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", spec.Table.SQL(), pg.Ident(ob.Name)), nil
+	case ob.Kind == kindNotNull:
+		return fmt.Sprintf("ALTER TABLE %[1]s VALIDATE CONSTRAINT %[2]s, or ALTER TABLE %[1]s ALTER CONSTRAINT %[2]s INHERIT", spec.Table.SQL(), pg.Ident(ob.Name)), nil
 	case ob.Kind == kindIndex:
 		return fmt.Sprintf("REINDEX INDEX CONCURRENTLY %s, or DROP INDEX CONCURRENTLY it", spec.Table.With(ob.Name).SQL()), nil
 	case ob.Kind == kindCheck:

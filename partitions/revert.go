@@ -217,37 +217,36 @@ func (v *converted) findOldKeys() {
 			continue
 		}
 		was := ix
-		was.Columns = ix.Columns[:len(ix.Columns)-1]
+		was.Columns, was.Elements = ix.Columns[:len(ix.Columns)-1], ix.Elements[:len(ix.Elements)-1]
 		if v.before != nil {
-			narrow := func(o Object) bool { return sameKey(o, was) }
-			if !slices.ContainsFunc(v.before.Of(kindPrimaryKey, kindUnique, kindIndex), narrow) {
+			recorded, ok := v.before.narrowKey(ix)
+			if !ok {
 				continue
 			}
+			was = recorded
 		} else if ix.ConstraintType != "p" {
 			continue
 		}
 		old := oldKey{Index: was, exists: v.leafIndex}
 		for _, l := range v.leafIndex {
 			if l.Parent == ix.Name {
-				old.widened = l.Name
+				old.widened, old.Clustered = l.Name, l.Clustered
 			}
 		}
 		v.oldKeys = append(v.oldKeys, old)
 	}
 }
 
-// sameKey says whether a recorded constraint or index has the name of a key
-// and was over its columns alone.
-func sameKey(o Object, ix Index) bool {
-	if o.Name != ix.Name && o.Name != ix.ConstraintName {
-		return false
+// narrowKey finds the key of an index's name that was over all of its columns
+// but the last.
+func (m Manifest) narrowKey(ix Index) (Index, bool) {
+	for _, o := range m.Of(kindPrimaryKey, kindUnique, kindIndex) {
+		if o.Index != nil && o.Index.Name == ix.Name && slices.Equal(o.Index.Columns, ix.Columns[:len(ix.Columns)-1]) {
+			return *o.Index, true
+		}
 	}
-	return strings.Contains(unquoted(o.Definition), "("+unquoted(joinColumns(ix.Columns))+")")
+	return Index{}, false
 }
-
-// unquoted is a definition without quotes, to compare where only the server
-// knows which names need them.
-func unquoted(definition string) string { return strings.ReplaceAll(definition, `"`, "") }
 
 // countOthers finds the leaves beside the history, and refuses if they hold too
 // many rows. All of them are emptied later: a row may come into one meanwhile.
@@ -285,7 +284,7 @@ func (v *converted) steps(db *pg.DB, spec Spec, o Options) []Step {
 	}
 	var steps []Step
 	for _, k := range v.oldKeys {
-		steps = append(steps, concurrentIndexStep(db, k.exists, v.history.Name, "index "+k.Name, stagingIndex(k.Index), k.Columns, k.Index))
+		steps = append(steps, concurrentIndexStep(db, k.exists, v.history.Name, "index "+k.Name, stagingIndex(k.Index), k.Index))
 	}
 	return append(steps, v.switchBackStep(db, spec, o)...)
 }

@@ -51,7 +51,11 @@ func (s *survey) unchanged(db *pg.DB, sql []string) func(context.Context, pg.Que
 		if err != nil {
 			return nil, err
 		}
-		if !slices.Equal(now, s.manifest) { // also how: a function may be in use meanwhile
+		same := func(a, b Object) bool {
+			a.Index, b.Index = nil, nil // which the definition says as well
+			return a == b
+		}
+		if !slices.EqualFunc(now, s.manifest, same) { // also how: a function may be in use meanwhile
 			return nil, errDrift
 		}
 		return sql, nil
@@ -81,8 +85,9 @@ func (s *survey) retire(d *ddl, spec Spec, o Options) {
 	if !s.keyNotNull { // proven by the check, so nothing is scanned
 		d.add("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", table, pg.Ident(spec.Key))
 	}
+	names := s.manifest.historyIndexes(spec)
 	for _, ix := range s.indexes {
-		s.retireIndex(d, spec, o, ix)
+		s.retireIndex(d, spec, o, ix, names[ix.Name])
 	}
 	for _, st := range s.manifest.Of(kindStatistics) {
 		d.add("ALTER STATISTICS %s RENAME TO %s", st.Name, pg.Ident(historyStatistics(st).Table))
@@ -112,8 +117,8 @@ func (s *survey) retireInbound(d *ddl, o Options) {
 
 // retireIndex gives an index the name of a leaf's, or puts the wider one in
 // its place.
-func (s *survey) retireIndex(d *ddl, spec Spec, o Options, ix Index) {
-	table, name := spec.Table.SQL(), historyIndex(spec, ix.Name)
+func (s *survey) retireIndex(d *ddl, spec Spec, o Options, ix Index, name string) {
+	table := spec.Table.SQL()
 	switch {
 	case strings.HasPrefix(ix.Name, ownPrefix):
 	case s.widened(ix, spec, o) && ix.ConstraintName != "":
@@ -128,9 +133,16 @@ func (s *survey) retireIndex(d *ddl, spec Spec, o Options, ix Index) {
 	default:
 		d.add("ALTER INDEX %s RENAME TO %s", spec.Table.With(ix.Name).SQL(), pg.Ident(name))
 	}
-	if ix.ReplicaIdentity && s.widened(ix, spec, o) {
-		d.add("ALTER TABLE %s REPLICA IDENTITY USING INDEX %s", table, pg.Ident(name))
+	if s.widened(ix, spec, o) {
+		d.all(ix.clusterSQL(spec.Table, name))
+		if ix.ReplicaIdentity {
+			d.add("ALTER TABLE %s REPLICA IDENTITY USING INDEX %s", table, pg.Ident(name))
+		}
 	}
+}
+
+func retiredSequence(spec Spec, id Object) string {
+	return LeafName(ownPrefix+spec.Table.Table+"_"+id.Name, "seq")
 }
 
 // historyStatistics is the name that extended statistics get on the history
@@ -141,38 +153,6 @@ func historyStatistics(st Object) pg.Name {
 		name = pg.Name{Table: st.Undo}
 	}
 	return name.With(LeafName(st.Undo, historySuffix))
-}
-
-// historyIndex is the name that an index of the table gets on the history
-// leaf: messages_pkey becomes messages_history_pkey.
-func historyIndex(spec Spec, index string) string {
-	history := spec.History().Table
-	if rest, ok := strings.CutPrefix(index, spec.Table.Table+"_"); ok && len(history)+1+len(rest) <= pg.MaxNameBytes {
-		return history + "_" + rest
-	}
-	return LeafName(index, historySuffix)
-}
-
-func constraintWords(ix Index) string {
-	if ix.ConstraintType == "p" {
-		return "PRIMARY KEY"
-	}
-	return "UNIQUE"
-}
-
-func deferrableClause(ix Index) string {
-	switch {
-	case ix.Deferred:
-		return " DEFERRABLE INITIALLY DEFERRED"
-	case ix.Deferrable:
-		return " DEFERRABLE"
-	default:
-		return ""
-	}
-}
-
-func retiredSequence(spec Spec, id Object) string {
-	return LeafName(ownPrefix+spec.Table.Table+"_"+id.Name, "seq")
 }
 
 // build makes the partitioned table under the old name.
@@ -188,11 +168,13 @@ func (s *survey) build(d *ddl, spec Spec, o Options) {
 	}
 	d.all(m.Of(kindCheck).Statements())
 	for _, ix := range s.indexes {
-		if s.widened(ix, spec, o) {
-			d.add("%s", widenedKey(spec, ix))
-		} else if ix.ConstraintType != "" && !slices.Contains(o.DropUnique, ix.Name) {
-			ob, _ := m.Find(constraintKinds[ix.ConstraintType], ix.ConstraintName)
-			d.add("%s", ob.Statement)
+		switch {
+		case s.widened(ix, spec, o) && ix.ConstraintName == "":
+			d.add("%s", ix.widened(spec.Key).createSQL("", spec.Table, ix.Name))
+		case s.widened(ix, spec, o):
+			d.add("%s", ix.widened(spec.Key).constraintSQL(spec.Table, ix.ConstraintName))
+		case ix.ConstraintName != "" && !slices.Contains(o.DropUnique, ix.Name):
+			d.add("%s", ix.constraintSQL(spec.Table, ix.ConstraintName))
 		}
 	}
 	for _, ob := range m.Of(kindIndex) {
@@ -214,9 +196,6 @@ func (s *survey) build(d *ddl, spec Spec, o Options) {
 	}
 }
 
-// constraintKinds maps pg_constraint.contype to the manifest's kinds.
-var constraintKinds = map[string]string{"p": kindPrimaryKey, "u": kindUnique, "x": kindExclusion}
-
 // notOnParent says whether a plain index is made otherwise, or not at all.
 func (s *survey) notOnParent(name string, spec Spec, o Options) bool {
 	i := slices.IndexFunc(s.indexes, func(ix Index) bool { return ix.Name == name })
@@ -235,24 +214,6 @@ func moveIdentity(spec Spec, id Object, old string) []string {
 	return d
 }
 
-// widenedKey is a unique key with the partition key behind its columns.
-func widenedKey(spec Spec, ix Index) string {
-	columns := pg.Idents(append(slices.Clone(ix.Columns), spec.Key))
-	include := ""
-	if rest := slices.DeleteFunc(slices.Clone(ix.Include), func(c string) bool { return c == spec.Key }); len(rest) > 0 {
-		include = " INCLUDE (" + pg.Idents(rest) + ")"
-	}
-	nulls := ""
-	if ix.NullsNotDistinct {
-		nulls = " NULLS NOT DISTINCT"
-	}
-	if ix.ConstraintName == "" {
-		return fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s (%s)%s%s", pg.Ident(ix.Name), spec.Table.SQL(), columns, include, nulls)
-	}
-	return fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s %s%s (%s)%s%s", spec.Table.SQL(), pg.Ident(ix.ConstraintName),
-		constraintWords(ix), nulls, columns, include, deferrableClause(ix))
-}
-
 // attach hangs the old table under the new one and opens what was open.
 func (s *survey) attach(d *ddl, spec Spec, o Options) {
 	table, history := spec.Table.SQL(), spec.Table.With(spec.History().Table)
@@ -265,7 +226,7 @@ func (s *survey) attach(d *ddl, spec Spec, o Options) {
 	}
 	d.all(m.Of(kindTriggerState).Statements())
 	d.all(leafTriggerStates(m, history))
-	d.all(m.Of(kindGrant, "rule state", "publication").Statements())
+	d.all(m.Of(kindOwnerRevoked, kindGrant, kindGrantedByOther, "rule state", "publication").Statements())
 	d.all(m.repoint())
 	if len(s.guards) > 0 {
 		d.all(m.Of(kindInboundComment).Statements())
@@ -302,10 +263,10 @@ func (s *survey) assertion(table, history pg.Name) string {
 			kept++
 		}
 	}
-	return fmt.Sprintf(`DO $atlasctl$ BEGIN
+	return "DO " + pg.Literal(fmt.Sprintf(`BEGIN
   IF EXISTS (SELECT FROM pg_catalog.pg_index WHERE indrelid = %s::pg_catalog.regclass AND NOT indisvalid)
      OR (SELECT count(*) FROM pg_catalog.pg_index WHERE indrelid = %s::pg_catalog.regclass) <> %d THEN
     RAISE EXCEPTION 'an index of the table does not match the partitioned one';
   END IF;
-END $atlasctl$`, pg.Literal(table.SQL()), pg.Literal(history.SQL()), kept)
+END`, pg.Literal(table.SQL()), pg.Literal(history.SQL()), kept))
 }

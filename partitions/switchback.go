@@ -23,10 +23,15 @@ func (v *converted) switchBackSQL(spec Spec) []string {
 	return d
 }
 
+// checkNow makes each statement check its rows itself: a table whose deferred
+// checks are pending can't be altered.
+const checkNow = "SET CONSTRAINTS ALL IMMEDIATE"
+
 // collect puts all rows into the history leaf.
 func (v *converted) collect(d *ddl, spec Spec) {
 	history := v.history.Name.SQL()
 	d.add("ALTER TABLE %s DETACH PARTITION %s", spec.Table.SQL(), history)
+	d.add("%s", checkNow)
 	columns := v.manifest.writableColumns()
 	for _, leaf := range v.others {
 		d.add("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM ONLY %s", history, columns, columns, leaf.SQL())
@@ -87,7 +92,7 @@ func (v *converted) rebuild(d *ddl, spec Spec) {
 		d.add("ALTER TABLE %s DISABLE ROW LEVEL SECURITY", table)
 	}
 	d.all(m.Of(kindColumnSetting, "row security", "policy", "rule", "rule state", kindTrigger, kindTriggerState,
-		kindGrant, kindReplicaIdent, "publication", "comment", "security label").Statements())
+		kindOwnerRevoked, kindGrant, kindGrantedByOther, kindReplicaIdent, "publication", "comment", "security label").Statements())
 }
 
 // restoreInbound makes the foreign keys again that reference the table; their
@@ -109,11 +114,13 @@ func (v *converted) narrow(d *ddl, spec Spec, k oldKey) {
 	if k.ConstraintName == "" {
 		d.add("DROP INDEX %s", spec.Table.With(k.widened).SQL())
 		d.add("ALTER INDEX %s RENAME TO %s", spec.Table.With(staging).SQL(), pg.Ident(k.Name))
+		d.all(k.clusterSQL(spec.Table, k.Name))
 		return
 	}
 	d.add("ALTER TABLE %s DROP CONSTRAINT %s", table, pg.Ident(k.widened))
 	d.add("ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s%s", table, pg.Ident(k.ConstraintName),
 		constraintWords(k.Index), pg.Ident(staging), deferrableClause(k.Index))
+	d.all(k.clusterSQL(spec.Table, k.Name))
 }
 
 // renameBack gives a leaf's index the name of the partitioned index that it
@@ -136,9 +143,9 @@ func (v *converted) renameBack(d *ddl, spec Spec, l Index) {
 // droppedUnique is the former name of an index that only the history leaf
 // kept; "" for one that is not from before the conversion.
 func (v *converted) droppedUnique(spec Spec, l Index) string {
-	for _, o := range v.before.Of(kindUnique, kindExclusion, kindIndex) {
-		if historyIndex(spec, o.Name) == l.Name {
-			return o.Name
+	for index, name := range v.before.historyIndexes(spec) {
+		if name == l.Name {
+			return index
 		}
 	}
 	return ""
@@ -147,5 +154,5 @@ func (v *converted) droppedUnique(spec Spec, l Index) string {
 // wasNullable says whether the key column was nullable before.
 func (v *converted) wasNullable(key string) bool {
 	col, ok := v.before.Find(kindColumn, key)
-	return ok && !strings.Contains(col.Definition, " NOT NULL")
+	return ok && !notNullColumn.MatchString(col.Definition)
 }

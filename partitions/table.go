@@ -77,7 +77,7 @@ type Table struct {
 	ReplicaIdentity  string // pg_class.relreplident
 	Rows             float64
 	Bytes            int64
-	Options          []string // storage parameters, name=value
+	Options          []string // storage parameters, name=value, those of the TOAST table too
 	Leaves           []Leaf   `db:"-"`
 }
 

@@ -152,15 +152,17 @@ func (r *VerifyResult) verifyKeys(ctx context.Context, q pg.Queryer, t *Table, k
 			continue
 		}
 		if recorded != nil {
-			was := ix
-			was.Columns = ix.Columns[:len(ix.Columns)-1]
-			if !slices.ContainsFunc(recorded.Manifest.Of(kindPrimaryKey, kindUnique, kindIndex), func(o Object) bool { return sameKey(o, was) }) {
+			if _, ok := recorded.Manifest.narrowKey(ix); !ok {
 				continue
 			}
 		}
 		old := ix.Columns[:len(ix.Columns)-1]
+		distinct := ""
+		if !ix.NullsNotDistinct { // a row with a NULL is like no other
+			distinct = fmt.Sprintf(" WHERE num_nulls(%s) = 0", pg.Idents(old))
+		}
 		var twice int64
-		sql := fmt.Sprintf("SELECT count(*) - count(DISTINCT (%s)) FROM %s", pg.Idents(old), t.Name.SQL())
+		sql := fmt.Sprintf("SELECT count(*) - count(DISTINCT ROW(%s)) FROM %s%s", pg.Idents(old), t.Name.SQL(), distinct)
 		if err := q.QueryRow(ctx, sql).Scan(&twice); err != nil {
 			return err
 		}
@@ -231,12 +233,12 @@ func (r *VerifyResult) verifyManifest(ctx context.Context, db *pg.DB, t *Table, 
 		var kept int
 		was := recorded.Manifest.Of(kind)
 		for _, o := range was {
-			found, ok := now.Find(kind, o.Name)
+			found, ok := now.like(o)
 			if standing[o.Name] {
 				kept++
 				continue
 			}
-			if ok && (found.Definition == o.Definition || explained(o, found, spec)) || !ok && givenUp(o, spec, leafIndexes) {
+			if ok && (found.Definition == o.Definition || explained(o, found, spec)) || !ok && givenUp(o, recorded.Manifest.historyIndexes(spec), leafIndexes) {
 				kept++
 				continue
 			}
@@ -289,7 +291,7 @@ func (r *VerifyResult) verifyInbound(ctx context.Context, q pg.Queryer, t *Table
 func explained(was, is Object, spec Spec) bool {
 	switch was.Kind {
 	case kindPrimaryKey, kindUnique, kindIndex:
-		return strings.Replace(unquoted(is.Definition), ", "+unquoted(spec.Key)+")", ")", 1) == unquoted(was.Definition)
+		return was.Index != nil && is.Index != nil && is.Index.widens(*was.Index, spec.Key)
 	case kindColumn:
 		return was.Name == spec.Key && strings.Replace(is.Definition, " NOT NULL", "", 1) == was.Definition
 	default:
@@ -299,15 +301,15 @@ func explained(was, is Object, spec Spec) bool {
 
 // givenUp says whether an object is a unique key that the user chose to drop,
 // or a comment on one: the history leaf has it still, without a parent.
-func givenUp(was Object, spec Spec, leafIndexes []Index) bool {
+func givenUp(was Object, historyIndexes map[string]string, leafIndexes []Index) bool {
 	for _, l := range leafIndexes {
 		if l.Parent != "" || !l.IsUnique && l.ConstraintType != "x" {
 			continue
 		}
-		if historyIndex(spec, was.Name) == l.Name {
+		if historyIndexes[was.Name] == l.Name {
 			return true
 		}
-		if name, ok := commentedIndex(was); ok && historyIndex(spec, name) == l.Name {
+		if name, ok := commentedIndex(was); ok && historyIndexes[name] == l.Name {
 			return true
 		}
 	}

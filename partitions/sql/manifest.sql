@@ -32,13 +32,13 @@ identity AS (
     WHERE col.attidentity <> ''
 ),
 acl AS (
-    SELECT format('ON TABLE %s', t.ident) AS target, '' AS columns, x.grantee, x.privilege_type, x.is_grantable
+    SELECT format('ON TABLE %s', t.ident) AS target, '' AS columns, t.relowner AS owner, x.grantor, x.grantee, x.privilege_type, x.is_grantable
     FROM t CROSS JOIN LATERAL aclexplode(coalesce(t.relacl, acldefault('r', t.relowner))) x
     UNION ALL
-    SELECT format('ON TABLE %s', col.ident), format(' (%I)', col.attname), x.grantee, x.privilege_type, x.is_grantable
-    FROM col CROSS JOIN LATERAL aclexplode(col.attacl) x
+    SELECT format('ON TABLE %s', col.ident), format(' (%I)', col.attname), t.relowner, x.grantor, x.grantee, x.privilege_type, x.is_grantable
+    FROM t CROSS JOIN col CROSS JOIN LATERAL aclexplode(col.attacl) x
     UNION ALL
-    SELECT format('ON SEQUENCE %s', i.seq), '', x.grantee, x.privilege_type, x.is_grantable
+    SELECT format('ON SEQUENCE %s', i.seq), '', i.relowner, x.grantor, x.grantee, x.privilege_type, x.is_grantable
     FROM identity i CROSS JOIN LATERAL aclexplode(coalesce(i.relacl, acldefault('s', i.relowner))) x
 ),
 policy AS (
@@ -85,12 +85,11 @@ described AS (
 )
 -- what CREATE TABLE … LIKE copies
 SELECT 'column' AS kind, col.attname::text AS name,
-       concat_ws(' ', col.position, format_type(col.atttypid, col.atttypmod),
+       concat_ws(' ', col.position, CASE WHEN col.attnotnull THEN 'NOT NULL' END,
+           CASE WHEN col.attgenerated <> '' THEN 'GENERATED ' || col.attgenerated::text END, format_type(col.atttypid, col.atttypmod),
            (SELECT format('COLLATE %I.%I', n.nspname, l.collname) FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace
             WHERE l.oid = col.attcollation AND l.collname <> 'default'),
-           CASE WHEN col.attnotnull THEN 'NOT NULL' END,
-           CASE col.attgenerated WHEN '' THEN 'DEFAULT ' ELSE 'GENERATED (' || col.attgenerated::text || ') ' END
-               || pg_get_expr(d.adbin, d.adrelid),
+           'DEFAULT ' || pg_get_expr(d.adbin, d.adrelid),
            'STORAGE ' || col.attstorage::text, nullif(col.attcompression::text, '')) AS definition,
        '' AS statement, '' AS undo, '' AS lock, '' AS problem
 FROM col LEFT JOIN pg_attrdef d ON d.adrelid = col.attrelid AND d.adnum = col.attnum
@@ -121,16 +120,20 @@ JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
 JOIN pg_namespace n ON n.oid = s.relnamespace
 CROSS JOIN LATERAL (SELECT format('ALTER SEQUENCE %I.%I OWNED BY %s.%I', n.nspname, s.relname, t.ident, col.attname)) AS x (s)
 UNION ALL
--- constraints, in the order in which they may depend on each other
-SELECT CASE c.contype WHEN 'c' THEN 'check' WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique' WHEN 'x' THEN 'exclusion' ELSE 'foreign key' END,
-       c.conname, x.s, x.s, '',
+-- constraints, in the order in which they may depend on each other; NOT NULL is
+-- one since PostgreSQL 18, which LIKE copies
+SELECT CASE c.contype WHEN 'c' THEN 'check' WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique' WHEN 'x' THEN 'exclusion' WHEN 'n' THEN 'not null' ELSE 'foreign key' END,
+       c.conname, x.s || coalesce((SELECT ' WITH (' || array_to_string(i.reloptions, ', ') || ')' FROM pg_class i
+                                   WHERE i.oid = c.conindid AND c.contype <> 'f'), ''), x.s, '',
        CASE WHEN c.contype = 'f' AND has_table_privilege(c.confrelid, 'UPDATE')
             THEN format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', f.ident) ELSE '' END,
        CASE WHEN c.contype = 'f' AND NOT c.convalidated
             THEN 'is NOT VALID, which a partitioned table can''t have before PostgreSQL 18'
-            WHEN c.contype = 'c' AND c.connoinherit
-            THEN 'is NO INHERIT, which a partitioned table can''t have' ELSE '' END
-FROM t JOIN pg_constraint c ON c.conrelid = t.oid AND c.contype IN ('c', 'p', 'u', 'x', 'f') AND c.conparentid = 0
+            WHEN c.contype IN ('c', 'n') AND c.connoinherit
+            THEN 'is NO INHERIT, which a partitioned table can''t have'
+            WHEN c.contype = 'n' AND NOT c.convalidated
+            THEN 'is NOT VALID, which a partition can''t have' ELSE '' END
+FROM t JOIN pg_constraint c ON c.conrelid = t.oid AND c.contype IN ('c', 'p', 'u', 'x', 'f', 'n') AND c.conparentid = 0
 LEFT JOIN LATERAL (SELECT format('%I.%I', n.nspname, r.relname) AS ident FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace
                    WHERE r.oid = c.confrelid) f ON true
 CROSS JOIN LATERAL (SELECT format('ALTER TABLE %s ADD CONSTRAINT %I %s', t.ident, c.conname, pg_get_constraintdef(c.oid))) AS x (s)
@@ -163,12 +166,28 @@ UNION ALL
 SELECT 'owner', pg_get_userbyid(t.relowner), x.s, x.s, '', '', ''
 FROM t CROSS JOIN LATERAL (SELECT format('ALTER TABLE %s OWNER TO %I', t.ident, pg_get_userbyid(t.relowner))) AS x (s)
 UNION ALL
-SELECT 'grant', concat(x.grantee, ' ', acl.target, acl.columns), x.s, x.s,
-       CASE WHEN acl.grantee <> t.relowner AND acl.target LIKE 'ON TABLE %'
-            THEN format('REVOKE ALL%s %s FROM %s CASCADE', acl.columns, acl.target, x.grantee) ELSE '' END, '', ''
-FROM t CROSS JOIN (SELECT acl.target, acl.columns, acl.grantee, acl.is_grantable,
-             string_agg(acl.privilege_type || acl.columns, ', ' ORDER BY acl.privilege_type) AS privileges
-      FROM acl GROUP BY 1, 2, 3, 4) acl
+SELECT 'revoked from the owner', a.target, x.s, x.s, '', '', ''
+FROM (SELECT format('ON TABLE %s', t.ident) AS target, t.relowner AS owner, t.relacl AS acl, acldefault('r', t.relowner) AS standard FROM t
+      UNION ALL
+      SELECT format('ON SEQUENCE %s', i.seq), i.relowner, i.relacl, acldefault('s', i.relowner) FROM identity i) a
+CROSS JOIN LATERAL (SELECT format('REVOKE ALL %s FROM %I', a.target, pg_get_userbyid(a.owner))) AS x (s)
+WHERE a.acl IS NOT NULL AND NOT a.acl @> a.standard[1]
+UNION ALL
+SELECT CASE acl.grantor WHEN acl.owner THEN 'grant' ELSE 'grant by another role' END, concat(x.grantee, ' ', acl.target, acl.columns), x.s,
+       CASE acl.grantor WHEN acl.owner THEN x.s ELSE format('SET LOCAL ROLE %I; %s; RESET ROLE', pg_get_userbyid(acl.grantor), x.s) END,
+       CASE WHEN acl.grantee <> acl.owner AND acl.grantor = acl.owner AND acl.target LIKE 'ON TABLE %'
+            THEN format('REVOKE ALL%s %s FROM %s CASCADE', acl.columns, acl.target, x.grantee) ELSE '' END, '',
+       CASE WHEN acl.grantor = acl.owner THEN ''
+            WHEN NOT pg_has_role(acl.grantor, 'MEMBER') OR NOT has_schema_privilege(acl.grantor, t.relnamespace, 'USAGE')
+            THEN format('was granted by %I, in whose name we can''t grant it again', pg_get_userbyid(acl.grantor))
+            WHEN EXISTS (SELECT FROM unnest(acl.types) y WHERE NOT EXISTS (
+                SELECT FROM acl o WHERE o.target = acl.target AND o.grantor = o.owner AND o.grantee = acl.grantor AND o.is_grantable
+                AND o.privilege_type = y AND o.columns IN ('', acl.columns)))
+            THEN format('was granted by %I, who has it from another role than the owner', pg_get_userbyid(acl.grantor)) ELSE '' END
+FROM t CROSS JOIN (SELECT acl.target, acl.columns, acl.owner, acl.grantor, acl.grantee, acl.is_grantable,
+             string_agg(acl.privilege_type || acl.columns, ', ' ORDER BY acl.privilege_type) AS privileges,
+             array_agg(acl.privilege_type) AS types
+      FROM acl GROUP BY 1, 2, 3, 4, 5, 6) acl
 CROSS JOIN LATERAL (SELECT CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE format('%I', pg_get_userbyid(acl.grantee)) END) AS g (grantee)
 CROSS JOIN LATERAL (SELECT g.grantee, format('GRANT %s %s TO %s%s', acl.privileges, acl.target, g.grantee,
                            CASE WHEN acl.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)) AS x (grantee, s)

@@ -28,7 +28,9 @@ SELECT c.oid,
        c.relreplident::text AS replica_identity,
        c.reltuples::float8 AS rows,
        CASE WHEN c.relkind IN ('r', 'm') THEN pg_catalog.pg_total_relation_size(c.oid) ELSE 0 END AS bytes,
-       coalesce(c.reloptions, '{}') AS options
+       coalesce(c.reloptions, '{}')
+           || coalesce((SELECT array_agg('toast.' || o ORDER BY o) FROM pg_catalog.pg_class toast, pg_catalog.unnest(toast.reloptions) AS o
+                        WHERE toast.oid = c.reltoastrelid), '{}') AS options
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
