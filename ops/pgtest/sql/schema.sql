@@ -11,24 +11,26 @@ acl AS (
     WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
     UNION ALL
     SELECT rel.name, a.attname, x.* FROM rel JOIN pg_attribute a ON a.attrelid = rel.oid CROSS JOIN LATERAL aclexplode(a.attacl) x)
-SELECT format('relation %s kind %s owner %s persistence %s rls %s %s identity %s options %s bound %s key %s',
+SELECT format('relation %s kind %s owner %s persistence %s rls %s %s identity %s options %s toast %s of %s tablespace %s bound %s key %s',
               name, relkind, relowner::regrole, relpersistence, relrowsecurity, relforcerowsecurity, relreplident, reloptions,
+              (SELECT t.reloptions FROM pg_class t WHERE t.oid = rel.reltoastrelid), reloftype::regtype, reltablespace,
               pg_get_expr(relpartbound, oid), CASE relkind WHEN 'p' THEN pg_get_partkeydef(oid) END) FROM rel
 UNION ALL
-SELECT format('column %s.%s position %s type %s not null %s default %s identity %s generated %s storage %s target %s options %s', rel.name, a.attname,
-              row_number() OVER (PARTITION BY rel.oid ORDER BY a.attnum), format_type(a.atttypid, a.atttypmod), a.attnotnull,
-              pg_get_expr(d.adbin, d.adrelid), a.attidentity, a.attgenerated, a.attstorage, a.attstattarget, a.attoptions)
+SELECT format('column %s.%s position %s type %s collation %s not null %s default %s identity %s generated %s storage %s compression %s target %s options %s', rel.name, a.attname,
+              row_number() OVER (PARTITION BY rel.oid ORDER BY a.attnum), format_type(a.atttypid, a.atttypmod), a.attcollation::regcollation, a.attnotnull,
+              pg_get_expr(d.adbin, d.adrelid), a.attidentity, a.attgenerated, a.attstorage, a.attcompression, a.attstattarget, a.attoptions)
 FROM rel JOIN pg_attribute a ON a.attrelid = rel.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE rel.relkind IN ('r', 'p', 'v', 'm', 'f')
 UNION ALL
-SELECT format('grant %s %s to %s: %s', name, col, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END,
+SELECT format('grant %s %s by %s to %s: %s', name, col, grantor::regrole, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END,
               string_agg(privilege_type || CASE WHEN is_grantable THEN '*' ELSE '' END, ' ' ORDER BY privilege_type))
-FROM acl GROUP BY name, col, grantee
+FROM acl GROUP BY name, col, grantor, grantee
 UNION ALL
-SELECT format('constraint %s %s %s', c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid)) FROM pg_constraint c JOIN ours ON ours.oid = c.connamespace
+SELECT format('constraint %s %s %s validated %s inherited %s %s %s', c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid), c.convalidated, c.conislocal, c.coninhcount, c.connoinherit) FROM pg_constraint c JOIN ours ON ours.oid = c.connamespace
 UNION ALL
-SELECT format('index %s valid %s of %s', pg_get_indexdef(i.indexrelid), i.indisvalid, (SELECT inhparent::regclass FROM pg_inherits WHERE inhrelid = i.indexrelid))
+SELECT format('index %s valid %s identity %s clustered %s targets %s of %s', pg_get_indexdef(i.indexrelid), i.indisvalid, i.indisreplident, i.indisclustered,
+              (SELECT array_agg(attstattarget ORDER BY attnum) FROM pg_attribute WHERE attrelid = i.indexrelid), (SELECT inhparent::regclass FROM pg_inherits WHERE inhrelid = i.indexrelid))
 FROM pg_index i JOIN rel ON rel.oid = i.indexrelid
 UNION ALL
 SELECT format('trigger %s enabled %s', pg_get_triggerdef(g.oid), g.tgenabled) FROM pg_trigger g JOIN rel ON rel.oid = g.tgrelid WHERE NOT g.tgisinternal
@@ -45,7 +47,9 @@ UNION ALL
 SELECT format('sequence %s owned by %s.%s', d.objid::regclass, d.refobjid::regclass, d.refobjsubid) FROM pg_depend d JOIN rel ON rel.oid = d.objid AND rel.relkind = 'S'
 WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0
 UNION ALL
-SELECT format('publication %s has %s', p.pubname, pr.prrelid::regclass) FROM pg_publication_rel pr JOIN pg_publication p ON p.oid = pr.prpubid
+SELECT format('publication %s has %s columns %s', p.pubname, pr.prrelid::regclass, to_jsonb(pr) ->> 'prattrs') FROM pg_publication_rel pr JOIN pg_publication p ON p.oid = pr.prpubid
+UNION ALL
+SELECT format('published %s', to_jsonb(p)) FROM pg_publication_tables p -- with row filters, from PostgreSQL 15 on
 UNION ALL
 SELECT format('function %s', pg_get_functiondef(p.oid)) FROM pg_proc p JOIN ours ON ours.oid = p.pronamespace WHERE p.prokind IN ('f', 'p')
 UNION ALL
