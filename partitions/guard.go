@@ -113,10 +113,10 @@ func (g *guard) probe(ctx context.Context, q pg.Queryer, table uint32) error {
 	return nil
 }
 
-// steps make the guard's half on the child while the foreign key still holds.
+// guardSteps make the guard's half on the child while the foreign key still holds.
 func (s *survey) guardSteps(db *pg.DB, g guard) []Step {
 	child := g.child().SQL()
-	make := lockedStep(db, Step{
+	begin := lockedStep(db, Step{
 		Name: "guard " + g.child().Table + "." + g.Name, Reversible: true, Done: g.state.Present,
 		Lock: "SHARE ROW EXCLUSIVE on " + g.child().String(),
 	}, pg.Locked{
@@ -128,7 +128,7 @@ func (s *survey) guardSteps(db *pg.DB, g guard) []Step {
 		Name: "fill the guard of " + g.child().Table + "." + g.Name, Scans: true, Reversible: true, Done: g.state.Valid,
 		Lock: "SHARE UPDATE EXCLUSIVE on " + g.child().String(),
 	}, g.fillSQL(), fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", child, pg.Ident(g.newName())))
-	return []Step{make, fill}
+	return []Step{begin, fill}
 }
 
 // makeSQL makes the table of keys and puts the child's writers to keeping it.

@@ -79,8 +79,8 @@ func (g guard) checkBody() string {
       MESSAGE = %s, DETAIL = %s;
   END IF;
 `, pg.Literal(g.Name),
-		pg.Literal(fmt.Sprintf(`insert or update on table "%s" violates foreign key constraint "%s"`, g.ChildTable, g.Name)),
-		pg.Literal(fmt.Sprintf(`Key (%s) is not present in table "%s".`, joinColumns(g.Columns), g.table.Table)))
+		pg.Literal("insert or update on table "+quoted(g.ChildTable)+" violates foreign key constraint "+quoted(g.Name)),
+		pg.Literal("Key ("+joinColumns(g.Columns)+") is not present in table "+quoted(g.table.Table)+"."))
 	if !g.Deferrable {
 		b.WriteString(g.keepSQL())
 	}
@@ -138,6 +138,9 @@ func (g guard) refuseBody() string {
   END IF;
   RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = %s,
     HINT = 'Change the key and the partition key in two statements.';
-END`, pg.Literal(fmt.Sprintf(`Table "%s" references "%s".`, g.ChildTable, g.table.Table)),
-		pg.Literal(fmt.Sprintf(`a row of "%s" that foreign key "%s" may refer to can't change its key and its partition at once`, g.table.Table, g.Name)))
+END`, pg.Literal("Table "+quoted(g.ChildTable)+" references "+quoted(g.table.Table)+"."),
+		pg.Literal("a row of "+quoted(g.table.Table)+" that foreign key "+quoted(g.Name)+" may refer to can't change its key and its partition at once"))
 }
+
+// quoted is a name as PostgreSQL shows it in messages.
+func quoted(name string) string { return `"` + name + `"` }

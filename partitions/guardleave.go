@@ -34,9 +34,10 @@ func Guards(ctx context.Context, q pg.Queryer, t *Table) ([]Guard, error) {
 	return all, nil
 }
 
-// Child is the table that references the guarded one, ForeignKey its
-// constraint.
-func (g Guard) Child() pg.Name     { return g.g.child() }
+// Child is the table that references the guarded one.
+func (g Guard) Child() pg.Name { return g.g.child() }
+
+// ForeignKey is the name of the child's constraint.
 func (g Guard) ForeignKey() string { return g.g.Name }
 
 // Referring counts the child's rows that refer to rows with a key before until;

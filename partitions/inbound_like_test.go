@@ -89,20 +89,20 @@ func TestGuardsActLikeForeignKeys(t *testing.T) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	tw := makeTwins(t)
-	real, guarded := pgtest.Connect(t, tw.real), pgtest.Connect(t, tw.guarded)
+	original, guarded := pgtest.Connect(t, tw.real), pgtest.Connect(t, tw.guarded)
 	next, failed := 0, 0
 	for i := range 1500 {
 		change := randomChange(r, &next)
 		isolation := []string{"READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"}[r.IntN(3)]
 		sql := "BEGIN ISOLATION LEVEL " + isolation + "; " + change + "; COMMIT"
-		want, got := outcome(t, real, sql), outcome(t, guarded, sql)
+		want, got := outcome(t, original, sql), outcome(t, guarded, sql)
 		if want != got {
 			t.Fatalf("change %d: %s\nreal %s, guarded %s", i, sql, want, got)
 		}
 		if want != "" {
 			failed++
 		}
-		if diff := cmp.Diff(rowsOf(t, real), rowsOf(t, guarded)); diff != "" {
+		if diff := cmp.Diff(rowsOf(t, original), rowsOf(t, guarded)); diff != "" {
 			t.Fatalf("change %d: %s\nrows (-real +guarded):\n%s", i, sql, diff)
 		}
 	}

@@ -39,7 +39,7 @@ var parts = map[string]string{
 	"recreate": "DELETE FROM threads WHERE id = %[2]d; INSERT INTO threads (id, created_at) SELECT %[2]d, '2026-11-20' WHERE %[3]d > 0",
 }
 
-const racesTried = 200
+const racesTried = 120
 
 // TestGuardRaces runs the classic races, and all others that two transactions
 // can have, one after the other on the twins. A guard never lets through what
@@ -132,15 +132,15 @@ func (rc race) run(t *testing.T, a arena, row int) (codes [2]string) {
 		exec(t, second, "SELECT count(*) FROM plain")
 	}
 	exec(t, first, "BEGIN ISOLATION LEVEL "+rc.firstIs)
-	if codes[0] = class(t, ctx, first, part(rc.first, 1)); codes[0] != "" {
+	if codes[0] = class(ctx, t, first, part(rc.first, 1)); codes[0] != "" {
 		exec(t, first, "ROLLBACK")
 	}
 	done := make(chan string, 1)
 	go func() {
-		code := class(t, ctx, second, part(rc.second, 2))
+		code := class(ctx, t, second, part(rc.second, 2))
 		if code == "" {
-			code = class(t, ctx, second, "COMMIT")
-		} else if class(t, ctx, second, "ROLLBACK") != "" {
+			code = class(ctx, t, second, "COMMIT")
+		} else if class(ctx, t, second, "ROLLBACK") != "" {
 			code = "lost"
 		}
 		done <- code
@@ -151,7 +151,7 @@ func (rc race) run(t *testing.T, a arena, row int) (codes [2]string) {
 		if rc.rollback {
 			end = "ROLLBACK"
 		}
-		codes[0] = class(t, ctx, first, end)
+		codes[0] = class(ctx, t, first, end)
 	}
 	if codes[1] = answered; codes[1] == waiting {
 		codes[1] = <-done
@@ -189,7 +189,7 @@ func exec(t *testing.T, c *pgx.Conn, sql string) {
 }
 
 // class is that of the SQLSTATE; "" for success.
-func class(t *testing.T, ctx context.Context, c *pgx.Conn, sql string) string {
+func class(ctx context.Context, t *testing.T, c *pgx.Conn, sql string) string {
 	_, err := c.PgConn().Exec(ctx, sql).ReadAll()
 	if err == nil {
 		return ""
