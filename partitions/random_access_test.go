@@ -28,8 +28,10 @@ func (g *gen) addAccess() {
 	owner := "CURRENT_USER"
 	if g.chance(0.3) {
 		owner = pick(g, "authenticated", pg.Ident(`odd "role" é`))
-		g.add(part{what: "owner", before: []string{fmt.Sprintf("GRANT ALL ON SCHEMA %s, %s TO %s", pg.Ident(g.table.Schema), pg.Ident(g.schema.space), owner)},
-			after: []string{fmt.Sprintf("ALTER TABLE %s OWNER TO %s", table, owner)}})
+		g.add(part{
+			what: "owner", before: []string{fmt.Sprintf("GRANT ALL ON SCHEMA %s, %s TO %s", pg.Ident(g.table.Schema), pg.Ident(g.schema.space), owner)},
+			after: []string{fmt.Sprintf("ALTER TABLE %s OWNER TO %s", table, owner)},
+		})
 	}
 	for range g.IntN(4) {
 		role, grantable := g.role(), ""

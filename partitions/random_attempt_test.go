@@ -3,6 +3,7 @@ package partitions_test
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -23,8 +24,8 @@ func try(t testing.TB, fn func(testing.TB)) []string {
 	go func() {
 		defer close(done)
 		defer func() {
-			for i := len(a.cleanups) - 1; i >= 0; i-- {
-				a.cleanups[i]()
+			for _, v := range slices.Backward(a.cleanups) {
+				v()
 			}
 		}()
 		fn(a)

@@ -265,8 +265,10 @@ func (g *gen) addIdentity() {
 // addDropped adds a column that is dropped again: its number is not used anew.
 func (g *gen) addDropped() {
 	name := pg.Ident(g.shortName("gone"))
-	g.add(part{what: "dropped column", column: name + " " + pick(g, "integer", "text DEFAULT 'x'", "bigserial"),
-		after: []string{fmt.Sprintf("ALTER TABLE %s DROP COLUMN %s", g.table.SQL(), name)}})
+	g.add(part{
+		what: "dropped column", column: name + " " + pick(g, "integer", "text DEFAULT 'x'", "bigserial"),
+		after: []string{fmt.Sprintf("ALTER TABLE %s DROP COLUMN %s", g.table.SQL(), name)},
+	})
 }
 
 // addLate adds a column to the rows that are there, which keep its value in
@@ -275,5 +277,6 @@ func (g *gen) addLate() {
 	name := g.name("late")
 	g.columns = append(g.columns, column{name: name, columnType: columnTypeOf("integer", "i", "brin hash"), notNull: true})
 	g.add(part{what: "late column " + name, after: []string{
-		fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s integer NOT NULL DEFAULT 5", g.table.SQL(), pg.Ident(name))}})
+		fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s integer NOT NULL DEFAULT 5", g.table.SQL(), pg.Ident(name)),
+	}})
 }

@@ -178,7 +178,7 @@ func (g *gen) addUnique() {
 			switch {
 			case c.sql == "text" && g.chance(0.4):
 				e, widen, identity = "lower("+e+")", false, false
-			case c.sql == "text" && g.chance(0.4):
+			case c.sql == "text" && g.chance(0.5):
 				e += " text_pattern_ops"
 			}
 			if !c.isKey {

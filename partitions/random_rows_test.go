@@ -28,11 +28,11 @@ func (g *gen) addKey() {
 		p.before = []string{"CREATE DOMAIN " + domain + " AS " + c.sql}
 		p.column, p.value = c.ident()+" "+domain, "k::"+domain
 		p.refused = &refusal{id: "ATL-PART-006", mentions: c.name, first: looksAtKey}
-	case g.chance(0.01):
+	case g.chance(0.011):
 		p.column, p.insert, p.value = c.ident()+" timestamp GENERATED ALWAYS AS ('2020-01-01'::timestamp) STORED", "", ""
 		g.schema.key.Type, c.generated = partitions.Timestamp, "STORED"
 		p.refused = &refusal{id: "ATL-PART-006", mentions: c.name, first: looksAtKey}
-	case g.chance(0.01):
+	case g.chance(0.012):
 		p.column, p.value, c.columnType = c.ident()+" text", "k::text", columnTypeOf("text", "k", "btree")
 		p.refused = &refusal{id: "ATL-PART-006", mentions: c.name, first: looksAtKey}
 	case g.chance(0.4):

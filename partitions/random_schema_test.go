@@ -77,7 +77,7 @@ func randomSchema(seed uint64, major int) schema {
 	switch {
 	case g.chance(0.02):
 		g.typed()
-	case g.chance(0.02):
+	case g.chance(0.021):
 		g.temporary()
 	default:
 		g.ordinary()

@@ -263,7 +263,7 @@ func (s *survey) assertion(table, history pg.Name) string {
 			kept++
 		}
 	}
-	return "DO " + pg.Literal(fmt.Sprintf(`BEGIN
+	return pg.Do(fmt.Sprintf(`BEGIN
   IF EXISTS (SELECT FROM pg_catalog.pg_index WHERE indrelid = %s::pg_catalog.regclass AND NOT indisvalid)
      OR (SELECT count(*) FROM pg_catalog.pg_index WHERE indrelid = %s::pg_catalog.regclass) <> %d THEN
     RAISE EXCEPTION 'an index of the table does not match the partitioned one';
