@@ -174,7 +174,7 @@ ignore_startup_parameters = extra_float_digits
 		}
 	}
 	// The shell ends it when our end of the pipe closes, however we end.
-	cmd := exec.Command("sh", "-c", `"$@" & pid=$!; cat >/dev/null; kill -9 $pid; wait`, "sh", program, "-q", config)
+	cmd := exec.Command("sh", "-c", `"$@" & pid=$!; cat >/dev/null; kill -9 $pid; wait`, "sh", program, config)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.Dir = dir
