@@ -116,7 +116,6 @@ func Plan(ctx context.Context, db *pg.DB, spec partitions.Spec, o Options) (Resu
 	if err != nil {
 		return Result{Table: spec.Table, Rows: []Row{}}, err
 	}
-	defer j.unbounded(ctx)
 	if err := j.look(ctx); err != nil || j.blocked() {
 		return j.res, err
 	}
@@ -148,7 +147,6 @@ func Run(ctx context.Context, db *pg.DB, spec partitions.Spec, o Options) (Resul
 		return j.res, err
 	}
 	defer unlock()
-	defer j.unbounded(ctx)
 	err = j.run(ctx)
 	j.res.Seconds = time.Since(began).Seconds()
 	j.res.LongestExclusiveLockMS = float64(j.held.Longest.Microseconds()) / 1000

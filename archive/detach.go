@@ -97,7 +97,7 @@ func (j *job) waitStep(m *leafMove) step {
 			return err == nil && (!j.inTable(st) || st.Pending), err
 		},
 		run: func(ctx context.Context) error {
-			return j.waitForUsers(ctx, "detach "+m.name.String(), j.live.OID, m.oid)
+			return j.db.WaitForUsers(ctx, "detach "+m.name.String(), j.live.OID, m.oid)
 		},
 	}
 }
@@ -182,7 +182,7 @@ func (j *job) tryDetach(ctx context.Context, m *leafMove, pending bool) error {
 	}
 	// Whoever took a snapshot before the leaf was marked may still want to read
 	// it, and would wait for us while we wait for them.
-	if err := j.waitForUsers(ctx, what); err != nil {
+	if err := j.db.WaitForUsers(ctx, what); err != nil {
 		return err
 	}
 	return j.concurrently(ctx, what, j.detachSQL(m, "FINALIZE"), m.oid)

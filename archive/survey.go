@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -93,10 +92,7 @@ func (j *job) look(ctx context.Context) error {
 	retry := newRetry(j.db.LockDeadline)
 	fresh := *j
 	for {
-		err := j.bounded(ctx)
-		if err == nil {
-			err = j.survey(ctx)
-		}
+		err := j.survey(ctx)
 		if err == nil || !tryAgain(err) || ctx.Err() != nil {
 			return err
 		}
@@ -105,28 +101,6 @@ func (j *job) look(ctx context.Context) error {
 		}
 		*j = fresh
 		j.res.Findings = nil
-	}
-}
-
-// bounded makes every statement of the session give up waiting for a lock
-// after LockTimeout; unbounded takes that back. Through a transaction pooler a
-// plan must leave no setting behind on somebody else's server.
-func (j *job) bounded(ctx context.Context) error {
-	if j.db.Server.Pooler == pg.PoolerTransaction {
-		return nil
-	}
-	_, err := j.db.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d", j.db.LockTimeout.Milliseconds()))
-	return err
-}
-
-func (j *job) unbounded(ctx context.Context) {
-	if j.db.Server.Pooler == pg.PoolerTransaction || j.db.IsClosed() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if _, err := j.db.Exec(ctx, "SET lock_timeout = 0"); err != nil {
-		j.o.Log.DebugContext(ctx, "reset lock_timeout", "error", err)
 	}
 }
 

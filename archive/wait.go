@@ -6,22 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/atlasctl/atlasctl/ops/pg"
 )
 
-var (
-	//go:embed sql/users.sql
-	usersSQL string
-	//go:embed sql/running.sql
-	runningSQL string
-	//go:embed sql/stuck.sql
-	stuckSQL string
-)
+//go:embed sql/stuck.sql
+var stuckSQL string
 
 // tryAgain says whether an error may be gone the next time: a lock that was
 // not had, a deadlock, or our own cancelling of a wait that was too long.
@@ -62,66 +53,6 @@ func (r *retry) wait(ctx context.Context, log *slog.Logger, what string, cause e
 	return pg.Sleep(ctx, pause)
 }
 
-// user is a transaction that is in the way.
-type user struct {
-	Transaction string
-	PID         int
-}
-
-// waitForUsers waits, without any lock, until the transactions that now use
-// one of the relations have ended; without relations, all that run now in this
-// database. Those that begin meanwhile don't matter. Error: [pg.ErrNotNow]
-// naming who is left at the deadline.
-func (j *job) waitForUsers(ctx context.Context, what string, relations ...uint32) error {
-	rows, err := j.db.Query(ctx, usersSQL, relations)
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	users, err := pgx.CollectRows(rows, pgx.RowToStructByName[user])
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	began := time.Now()
-	for pause := 10 * time.Millisecond; len(users) > 0; pause = min(2*pause, time.Second) {
-		ids := make([]string, len(users))
-		for i, u := range users {
-			ids[i] = u.Transaction
-		}
-		rows, err := j.db.Query(ctx, runningSQL, ids)
-		if err != nil {
-			return fmt.Errorf("%s: %w", what, err)
-		}
-		running, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil {
-			return fmt.Errorf("%s: %w", what, err)
-		}
-		if len(running) == 0 {
-			return nil
-		}
-		if time.Since(began) > j.db.LockDeadline {
-			return j.stillThere(ctx, what, users, running)
-		}
-		if err := pg.Sleep(ctx, pause); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (j *job) stillThere(ctx context.Context, what string, users []user, running []string) error {
-	var pids []int
-	for _, u := range users {
-		if slices.Contains(running, u.Transaction) {
-			pids = append(pids, u.PID)
-		}
-	}
-	sessions, err := pg.Sessions(ctx, j.db, pids)
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	return j.db.NotNow(&pg.BusyError{Why: fmt.Sprintf("%s: waited %s for transactions that are still open", what, j.db.LockDeadline), Blockers: sessions})
-}
-
 // watchEvery is how often a second session looks at what the first waits for.
 const watchEvery = 50 * time.Millisecond
 
@@ -154,10 +85,7 @@ func (j *job) concurrently(ctx context.Context, what, sql string, leaf uint32) e
 	}
 	stop(nil)
 	<-stopped
-	if err != nil {
-		return err
-	}
-	return j.bounded(ctx)
+	return err
 }
 
 // watch cancels what the session pid runs once it is stuck, and returns then
