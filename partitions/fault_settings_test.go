@@ -15,6 +15,8 @@ func TestSettingsOfTheRoleDontReachTheWork(t *testing.T) {
 		"replica":             "SET session_replication_role = replica",
 		"table access method": "SET default_table_access_method = heap",
 		"quiet":               "SET client_min_messages = error; SET default_statistics_target = 1",
+		"keeps snapshots":     "SET default_transaction_isolation = 'repeatable read'",
+		"escapes":             "SET standard_conforming_strings = off; SET escape_string_warning = off",
 		"asynchronous":        "SET synchronous_commit = off; SET temp_tablespaces = 'pg_default'",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -221,6 +221,8 @@ func (db *DB) pinned(local bool) string {
 		{"extra_float_digits", "1"},
 		{"search_path", "pg_catalog"},
 		{"row_security", "off"},
+		{"standard_conforming_strings", "on"},
+		{"default_transaction_isolation", "read committed"}, // what is read under a lock must be what is there
 		{"statement_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"idle_session_timeout", "0"},
