@@ -371,17 +371,24 @@ func (e *blockedError) Error() string { return e.Message }
 
 // widened says whether the partition key is added to a unique index.
 func (s *survey) widened(ix Index, spec Spec, o Options) bool {
-	if !ix.IsUnique || ix.has(spec.Key) || slices.Contains(o.DropUnique, ix.Name) || strings.HasPrefix(ix.Name, ownPrefix) {
+	if !ix.IsUnique || ix.has(spec.Key) || slices.Contains(o.DropUnique, ix.Name) || s.isStaging(ix.Name) {
 		return false
 	}
 	return ix.ConstraintType == "p" || slices.Contains(o.WidenUnique, ix.Name)
 }
 
-// ownPrefix begins the names of what exists only during a conversion.
+// ownPrefix begins the names that are atlasctl's own, and of nothing else.
 const ownPrefix = "atlasctl_"
 
 // stagingIndex is the name of the index that will back a widened key.
 func stagingIndex(ix Index) string { return LeafName(ownPrefix+ix.Name, "new") }
+
+// isStaging says whether an index is one that an earlier run has built.
+func (s *survey) isStaging(name string) bool { return isStaging(s.indexes, name) }
+
+func isStaging(indexes []Index, name string) bool {
+	return slices.ContainsFunc(indexes, func(ix Index) bool { return stagingIndex(ix) == name })
+}
 
 // indexStep builds the unique index of a widened key.
 func (s *survey) indexStep(db *pg.DB, spec Spec, ix Index) Step {

@@ -33,7 +33,8 @@ func before(step string, f func()) partitions.Options {
 
 // A transaction whose snapshot is older than a switch, and that has not touched
 // the table before it, sees every row after it, at each isolation level that
-// keeps a snapshot. A reversion that has rows to move waits for it to end.
+// keeps a snapshot. A reversion that has moved rows keeps their leaves within its
+// reach until it has ended.
 func TestASnapshotOlderThanTheSwitchSeesEveryRow(t *testing.T) {
 	t.Parallel()
 	for _, isolation := range []pgx.TxIsoLevel{pgx.RepeatableRead, pgx.Serializable} {
@@ -70,9 +71,12 @@ func TestASnapshotOlderThanTheSwitchSeesEveryRow(t *testing.T) {
 			sees("older than convert's switch", 1000)
 
 			pgtest.Exec(t, url, future)
-			refusesToRevert(t, db, before("switch back", snapshot))
+			keepsLeaves(t, db, before("switch back", snapshot))
+			isPlain(t, url, 3)
+			refusesToConvert(t, db)
 			sees("older than revert's switch", 1401)
 			revert(t, db, usageLogs)
+			isPlain(t, url, 0)
 		})
 	}
 }
@@ -105,7 +109,7 @@ func TestAStatementThatWaitedForTheSwitchSeesEveryRow(t *testing.T) {
 		}()
 		eventually(t, url, `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)`)
 	}
-	refusesToRevert(t, db, before("switch back", opened))
+	keepsLeaves(t, db, before("switch back", opened))
 	if _, err := gate.Exec(t.Context(), `SELECT pg_advisory_unlock(7)`); err != nil {
 		t.Error(err)
 	}
@@ -115,14 +119,37 @@ func TestAStatementThatWaitedForTheSwitchSeesEveryRow(t *testing.T) {
 	revert(t, db, usageLogs)
 }
 
-// refusesToRevert expects that rows are not moved while somebody's snapshot
-// would miss them, and that the sessions in the way are named.
-func refusesToRevert(t *testing.T, db *pg.DB, o partitions.Options) {
+// keepsLeaves expects a reversion to switch and then to name the sessions whose
+// snapshots keep it from dropping the emptied leaves.
+func keepsLeaves(t *testing.T, db *pg.DB, o partitions.Options) {
 	t.Helper()
 	db.LockDeadline = 500 * time.Millisecond
 	defer func() { db.LockDeadline = 20 * time.Second }()
-	_, err := partitions.Revert(t.Context(), db, usageLogs, o)
-	if !errors.Is(err, pg.ErrStopped) || !strings.Contains(err.Error(), "snapshot") || !strings.Contains(err.Error(), "pid ") {
-		t.Fatalf("revert beside an older snapshot: %v", err)
+	r, err := partitions.Revert(t.Context(), db, usageLogs, o)
+	if !errors.Is(err, pg.ErrStopped) || !strings.Contains(err.Error(), "emptied leaves") || !strings.Contains(err.Error(), "pid ") {
+		t.Fatalf("revert beside an older snapshot: state %s, %v", r.State, err)
+	}
+}
+
+// isPlain wants usage_logs to be a plain table with so many emptied leaves.
+func isPlain(t *testing.T, url string, emptied int) {
+	t.Helper()
+	if kind := pgtest.Scalar[string](t, url, `SELECT relkind::text FROM pg_class WHERE oid = 'usage_logs'::regclass`); kind != "r" {
+		t.Errorf("usage_logs is of kind %s, want an ordinary table", kind)
+	}
+	if n := pgtest.Scalar[int](t, url, `SELECT count(*)::int FROM pg_inherits WHERE inhparent = 'usage_logs'::regclass`); n != emptied {
+		t.Errorf("usage_logs has %d children, want %d", n, emptied)
+	}
+	if n := pgtest.Scalar[int](t, url, `SELECT count(*)::int FROM pg_class WHERE relname LIKE 'usage\_logs\_2%' AND relkind = 'r'`); n > 0 {
+		t.Errorf("%d leaves are left", n)
+	}
+}
+
+// refusesToConvert expects to be told to finish the reversion.
+func refusesToConvert(t *testing.T, db *pg.DB) {
+	t.Helper()
+	r, err := partitions.Convert(t.Context(), db, usageLogs, options)
+	if err != nil || r.State != partitions.StateBlocked || !strings.Contains(r.Findings[0].Fix, "partition revert") {
+		t.Errorf("convert amid a reversion: state %s, %+v, %v", r.State, r.Findings, err)
 	}
 }

@@ -210,6 +210,7 @@ func (m Manifest) Equal(other Manifest) bool {
 
 // Index is an index of a table as data.
 type Index struct {
+	OID              uint32 `json:"-"`
 	Name             string
 	ConstraintType   string // p, u, x, or "" for a plain index
 	ConstraintName   string

@@ -20,6 +20,8 @@ var (
 	buildersSQL string
 	//go:embed sql/taken.sql
 	takenSQL string
+	//go:embed sql/reserved.sql
+	reservedSQL string
 )
 
 // Options are the choices of a conversion.
@@ -63,6 +65,9 @@ type survey struct {
 	inbound []inbound
 	guards  []guard
 
+	// emptied are what an unfinished reversion has left.
+	emptied []relation
+
 	blockers []pg.Finding
 	warnings []pg.Finding
 }
@@ -102,6 +107,11 @@ func inspect(ctx context.Context, db *pg.DB, spec Spec, o Options) (*survey, err
 	}
 	if err != nil {
 		return nil, err
+	}
+	if s.table.Inherits {
+		if s.emptied, err = readEmptied(ctx, db, s.table.OID); err != nil {
+			return nil, err
+		}
 	}
 	if s.kindBlockers(spec); len(s.blockers) > 0 || s.table.Partitioned() {
 		return s, nil
@@ -174,7 +184,11 @@ func (s *survey) kindBlockers(spec Spec) {
 	if t.IsLeaf {
 		s.block("ATL-PART-003", object, object+" is a partition of another table", nil, "name the partitioned table")
 	}
-	if t.Inherits {
+	switch {
+	case len(s.emptied) > 0:
+		s.block("ATL-PART-002", object, object+" still has emptied leaves, since its reversion was not finished", nil,
+			"atlasctl partition revert "+object+" finishes it")
+	case t.Inherits:
 		s.block("ATL-PART-002", object, object+" takes part in inheritance, which a partitioned table can't", nil,
 			"ALTER TABLE … NO INHERIT …")
 	}
@@ -340,9 +354,38 @@ func (s *survey) nameBlockers(ctx context.Context, db *pg.DB, spec Spec, o Optio
 	if err != nil {
 		return fmt.Errorf("look for the names that %s will need: %w", spec.Table, err)
 	}
+	if err := s.reservedBlockers(ctx, db, spec); err != nil {
+		return err
+	}
 	for _, name := range taken {
 		s.block("ATL-PART-013", spec.Table.String(), fmt.Sprintf("the name %s, which the history leaf or an index of it needs, is taken", name), nil,
 			fmt.Sprintf("rename or drop %s", name))
+	}
+	return nil
+}
+
+// reservedBlockers are parts of the table that bear a name like those which
+// manifests leave out.
+func (s *survey) reservedBlockers(ctx context.Context, db *pg.DB, spec Spec) error {
+	own := []string{checkName}
+	for _, ix := range s.indexes {
+		own = append(own, stagingIndex(ix))
+	}
+	for _, g := range guardsOf(spec.Table, s.table.Owner, s.inbound) {
+		own = append(own, g.newName())
+		own = append(own, g.childTriggers()...)
+	}
+	rows, err := db.Query(ctx, reservedSQL, s.table.OID, own)
+	if err != nil {
+		return fmt.Errorf("look for names that are atlasctl's: %w", err)
+	}
+	var what, rename string
+	_, err = pgx.ForEachRow(rows, []any{&what, &rename}, func() error {
+		s.block("ATL-PART-013", spec.Table.String(), what+" has a name of the kind that atlasctl gives to what is its own", nil, rename)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("look for names that are atlasctl's: %w", err)
 	}
 	return nil
 }

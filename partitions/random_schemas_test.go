@@ -15,9 +15,7 @@ import (
 
 var (
 	schemas = flag.Int("schemas", 8, "how many schemas TestRandomSchemas makes")
-	// The same ones every time unless told otherwise: of two indexes with one
-	// definition, PostgreSQL may attach either, and a schema at random that has
-	// them may yet come back with their names or comments swapped.
+	// The same ones every time, so that a change is blamed for what it did.
 	seed = flag.Uint64("seed", 5000, "the first of their seeds, the others follow; 0 for a random one")
 )
 

@@ -2,7 +2,6 @@ package partitions
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,17 +12,15 @@ import (
 	"github.com/atlasctl/atlasctl/ops/pg"
 )
 
-//go:embed sql/snapshots.sql
-var snapshotsSQL string
-
 // maxMovedRows is how many rows of leaves other than the history a reversion
 // moves back under its lock.
 const maxMovedRows = 10_000
 
 // Revert makes a converted table a plain one again: the history leaf takes its
 // name back, with what is attached to the partitioned table now and the keys
-// that it had before. Rows of other leaves move into it; that needs a moment
-// in which no other session has a snapshot. Errors and state as [Convert].
+// that it had before. Rows of other leaves move into it; the emptied leaves are
+// dropped once no transaction is left that may still look for rows in them.
+// Errors and state as [Convert].
 func Revert(ctx context.Context, db *pg.DB, spec Spec, o Options) (ConvertResult, error) {
 	r := ConvertResult{Table: spec.Table, Strategy: Attach, State: StatePlanned, Steps: []Step{}}
 	unlock, err := db.LockTable(ctx, spec.Table)
@@ -78,7 +75,9 @@ type converted struct {
 	before    Manifest  // recorded at the conversion; nil if nothing was
 	leafStats []pg.Name // extended statistics of the history leaf
 	oldKeys   []oldKey
-	others    []pg.Name // the leaves beside the history
+	unused    []Leaf // beside the history, that have never held a row
+	used      []Leaf // beside the history, whose rows move
+	emptied   []relation
 	rows      int64
 	plain     bool      // never switched, or already back
 	hasCheck  bool      // of a conversion that was begun
@@ -131,7 +130,10 @@ func inspectConverted(ctx context.Context, db *pg.DB, spec Spec) (*converted, er
 		if err != nil {
 			return nil, err
 		}
-		if was {
+		if v.emptied, err = readEmptied(ctx, db, v.table.OID); err != nil {
+			return nil, err
+		}
+		if was || len(v.emptied) > 0 {
 			return v, v.inspectUnswitched(ctx, db)
 		}
 	}
@@ -249,7 +251,7 @@ func (m Manifest) narrowKey(ix Index) (Index, bool) {
 }
 
 // countOthers finds the leaves beside the history, and refuses if they hold too
-// many rows. All of them are emptied later: a row may come into one meanwhile.
+// many rows.
 func (v *converted) countOthers(ctx context.Context, db *pg.DB, spec Spec) error {
 	v.rows = int64(max(v.history.Rows, 0))
 	var moved int64
@@ -261,13 +263,23 @@ func (v *converted) countOthers(ctx context.Context, db *pg.DB, spec Spec) error
 			v.block("ATL-PART-033", spec, fmt.Sprintf("leaf %s is not an ordinary table", l.Name), "detach it")
 			continue
 		}
-		var n int64
-		sql := fmt.Sprintf("SELECT count(*) FROM (SELECT FROM ONLY %s LIMIT %d) x", l.Name.SQL(), maxMovedRows+1)
-		if err := db.QueryRow(ctx, sql).Scan(&n); err != nil {
+		var n, heap int64
+		var referrer *string
+		sql := fmt.Sprintf(`SELECT (SELECT count(*) FROM (SELECT FROM ONLY %s LIMIT %d) x), pg_relation_size($1),
+			(SELECT min(conrelid::regclass::text) FROM pg_constraint WHERE confrelid = $1 AND contype = 'f' AND conparentid = 0)`,
+			l.Name.SQL(), maxMovedRows+1)
+		if err := db.QueryRow(ctx, sql, l.OID).Scan(&n, &heap, &referrer); err != nil {
 			return fmt.Errorf("count the rows of %s: %w", l.Name, err)
 		}
+		if referrer != nil {
+			v.block("ATL-PART-033", spec, fmt.Sprintf("a foreign key of %s references leaf %s, which goes", *referrer, l.Name), "drop the foreign key")
+		}
 		moved += n
-		v.others = append(v.others, l.Name)
+		if heap == 0 {
+			v.unused = append(v.unused, l)
+		} else {
+			v.used = append(v.used, l)
+		}
 	}
 	if moved > maxMovedRows {
 		v.block("ATL-PART-034", spec, fmt.Sprintf(
@@ -286,7 +298,11 @@ func (v *converted) steps(db *pg.DB, spec Spec, o Options) []Step {
 	for _, k := range v.oldKeys {
 		steps = append(steps, concurrentIndexStep(db, k.exists, v.history.Name, "index "+k.Name, stagingIndex(k.Index), k.Index))
 	}
-	return append(steps, v.switchBackStep(db, spec, o)...)
+	steps = append(steps, v.switchBackStep(db, spec, o)...)
+	if len(v.used) > 0 {
+		steps = append(steps, dropEmptiedStep(db, spec, v.history.OID, emptied(v.used)))
+	}
+	return steps
 }
 
 // unswitchedSteps take back a conversion that was begun and never switched, or
@@ -309,10 +325,13 @@ func (v *converted) unswitchedSteps(db *pg.DB, spec Spec) []Step {
 		steps = append(steps, k.validateStep(db))
 	}
 	for _, ix := range v.leafIndex {
-		if strings.HasPrefix(ix.Name, ownPrefix) {
+		if isStaging(v.leafIndex, ix.Name) {
 			steps = append(steps, outsideStep(db, Step{Name: "drop " + ix.Name, Lock: "SHARE UPDATE EXCLUSIVE", Reversible: true},
 				"DROP INDEX CONCURRENTLY "+spec.Table.With(ix.Name).SQL()))
 		}
+	}
+	if len(v.emptied) > 0 {
+		steps = append(steps, dropEmptiedStep(db, spec, v.table.OID, v.emptied))
 	}
 	return append(steps, Step{
 		Name: "record", Lock: "none on the table", SQL: []string{}, Done: !v.recorded, bookkeeping: true,
@@ -333,8 +352,8 @@ func (v *converted) switchBackStep(db *pg.DB, spec Spec, o Options) []Step {
 			if now, err := Inspect(ctx, q, spec.Table, spec.Zone); err != nil || !sameLeaves(now, v.table) {
 				return nil, errors.Join(err, errDrift)
 			}
-			if err := v.nobodyLooks(ctx, q); err != nil {
-				return nil, err
+			if used, err := anyUsed(ctx, q, v.unused); err != nil || used {
+				return nil, errors.Join(err, errDrift)
 			}
 			return s.unchanged(db, sql)(ctx, q)
 		},
@@ -343,44 +362,6 @@ func (v *converted) switchBackStep(db *pg.DB, spec Spec, o Options) []Step {
 			return err == nil && t.OID == v.history.OID, err
 		},
 	}, sql)
-}
-
-// nobodyLooks refuses to move rows while another session has a snapshot: it
-// would no longer find them in the leaves, which are gone, and not yet in the
-// table, where they are newer than its snapshot. Without rows to move there is
-// nothing to miss.
-// https://www.postgresql.org/docs/current/mvcc-caveats.html
-func (v *converted) nobodyLooks(ctx context.Context, q pg.Queryer) error {
-	if len(v.others) == 0 {
-		return nil
-	}
-	filled := make([]string, len(v.others)) // one round trip for all: others wait for the lock
-	for i, leaf := range v.others {
-		filled[i] = "EXISTS (SELECT FROM ONLY " + leaf.SQL() + ")"
-	}
-	var hasRows bool
-	if err := q.QueryRow(ctx, "SELECT "+strings.Join(filled, " OR ")).Scan(&hasRows); err != nil {
-		return fmt.Errorf("look into the leaves: %w", err)
-	}
-	if !hasRows {
-		return nil
-	}
-	rows, err := q.Query(ctx, snapshotsSQL)
-	if err != nil {
-		return fmt.Errorf("look for snapshots: %w", err)
-	}
-	pids, err := pgx.CollectRows(rows, pgx.RowTo[int])
-	if err != nil {
-		return fmt.Errorf("look for snapshots: %w", err)
-	}
-	if len(pids) > 0 {
-		others, err := pg.Sessions(ctx, q, pids)
-		if err != nil {
-			return err
-		}
-		return &pg.BusyError{Why: "rows have to move, which sessions with an older snapshot would miss (let the application pause)", Blockers: others}
-	}
-	return nil
 }
 
 // sameLeaves says whether two looks at a table saw the same leaves.

@@ -1,9 +1,11 @@
 package partitions
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -120,7 +122,7 @@ func (s *survey) retireInbound(d *ddl, o Options) {
 func (s *survey) retireIndex(d *ddl, spec Spec, o Options, ix Index, name string) {
 	table := spec.Table.SQL()
 	switch {
-	case strings.HasPrefix(ix.Name, ownPrefix):
+	case s.isStaging(ix.Name):
 	case s.widened(ix, spec, o) && ix.ConstraintName != "":
 		d.add("ALTER TABLE %s DROP CONSTRAINT %s", table, pg.Ident(ix.ConstraintName))
 		d.add("ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s%s", table, pg.Ident(name),
@@ -167,21 +169,7 @@ func (s *survey) build(d *ddl, spec Spec, o Options) {
 		d.all(moveIdentity(spec, id, old))
 	}
 	d.all(m.Of(kindCheck).Statements())
-	for _, ix := range s.indexes {
-		switch {
-		case s.widened(ix, spec, o) && ix.ConstraintName == "":
-			d.add("%s", ix.widened(spec.Key).createSQL("", spec.Table, ix.Name))
-		case s.widened(ix, spec, o):
-			d.add("%s", ix.widened(spec.Key).constraintSQL(spec.Table, ix.ConstraintName))
-		case ix.ConstraintName != "" && !slices.Contains(o.DropUnique, ix.Name):
-			d.add("%s", ix.constraintSQL(spec.Table, ix.ConstraintName))
-		}
-	}
-	for _, ob := range m.Of(kindIndex) {
-		if !s.notOnParent(ob.Name, spec, o) {
-			d.add("%s", ob.Statement)
-		}
-	}
+	d.all(s.parentIndexes(spec, o))
 	d.all(m.makeAnew()) // after the keys, before what calls them
 	d.all(m.Of(kindStatistics, "row security", "policy", "rule", kindForeignKey, kindTrigger).Statements())
 	for _, g := range s.guards {
@@ -196,10 +184,47 @@ func (s *survey) build(d *ddl, spec Spec, o Options) {
 	}
 }
 
-// notOnParent says whether a plain index is made otherwise, or not at all.
-func (s *survey) notOnParent(name string, spec Spec, o Options) bool {
-	i := slices.IndexFunc(s.indexes, func(ix Index) bool { return ix.Name == name })
-	return i >= 0 && (s.widened(s.indexes[i], spec, o) || slices.Contains(o.DropUnique, name))
+// parentIndexes makes the partitioned table's keys and indexes, in the order in
+// which attaching looks for theirs on the old table: that takes the oldest that
+// is defined alike and not yet taken, and a constraint's only for a constraint.
+// So of two with one definition each gets its own.
+// https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-ATTACH-PARTITION
+func (s *survey) parentIndexes(spec Spec, o Options) []string {
+	var d ddl
+	for _, ix := range s.byAge(spec, o) {
+		switch plain, _ := s.manifest.Find(kindIndex, ix.Name); {
+		case slices.Contains(o.DropUnique, ix.Name):
+		case ix.ConstraintName != "" && s.widened(ix, spec, o):
+			d.add("%s", ix.widened(spec.Key).constraintSQL(spec.Table, ix.ConstraintName))
+		case ix.ConstraintName != "":
+			d.add("%s", ix.constraintSQL(spec.Table, ix.ConstraintName))
+		case s.widened(ix, spec, o):
+			d.add("%s", ix.widened(spec.Key).createSQL("", spec.Table, ix.Name))
+		case plain.Statement != "":
+			d.add("%s", plain.Statement)
+		}
+	}
+	return d
+}
+
+// byAge are the indexes that the table keeps, constraints first, and in the
+// order in which they were made, or will be, which are to be the leaf's.
+func (s *survey) byAge(spec Spec, o Options) []Index {
+	age := func(ix Index) uint32 {
+		if !s.widened(ix, spec, o) {
+			return ix.OID
+		}
+		if i := slices.IndexFunc(s.indexes, func(x Index) bool { return x.Name == stagingIndex(ix) }); i >= 0 {
+			return s.indexes[i].OID
+		}
+		return math.MaxUint32
+	}
+	isPlain := func(ix Index) int { return boolInt(ix.ConstraintName == "") }
+	sorted := slices.DeleteFunc(slices.Clone(s.indexes), func(ix Index) bool { return s.isStaging(ix.Name) })
+	slices.SortStableFunc(sorted, func(a, b Index) int {
+		return cmp.Or(cmp.Compare(isPlain(a), isPlain(b)), cmp.Compare(age(a), age(b)))
+	})
+	return sorted
 }
 
 // moveIdentity makes the identity on the new table, with a sequence of the old
@@ -259,7 +284,7 @@ func commentedIndex(c Object) (string, bool) {
 func (s *survey) assertion(table, history pg.Name) string {
 	kept := 0
 	for _, ix := range s.indexes {
-		if !strings.HasPrefix(ix.Name, ownPrefix) {
+		if !s.isStaging(ix.Name) {
 			kept++
 		}
 	}

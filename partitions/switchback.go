@@ -29,17 +29,20 @@ const checkNow = "SET CONSTRAINTS ALL IMMEDIATE"
 
 // collect puts all rows into the history leaf.
 func (v *converted) collect(d *ddl, spec Spec) {
-	history := v.history.Name.SQL()
-	d.add("ALTER TABLE %s DETACH PARTITION %s", spec.Table.SQL(), history)
+	d.add("ALTER TABLE %s DETACH PARTITION %s", spec.Table.SQL(), v.history.Name.SQL())
+	for _, leaf := range v.used {
+		d.add("ALTER TABLE %s DETACH PARTITION %s", spec.Table.SQL(), leaf.Name.SQL())
+	}
 	d.add("%s", checkNow)
 	columns := v.manifest.writableColumns()
-	for _, leaf := range v.others {
-		d.add("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM ONLY %s", history, columns, columns, leaf.SQL())
+	for _, leaf := range v.used {
+		empty(d, leaf.Name, v.history.Name, columns)
+		d.add("ALTER TABLE %s RENAME TO %s", leaf.Name.SQL(), pg.Ident(emptiedName(leaf.Name).Table))
 	}
 }
 
 // rename lets the history leaf have the table's name, re-points what follows
-// the OID, and drops the empty shell with the leaves whose rows were moved.
+// the OID, and drops the empty shell with the leaves that were never used.
 func (v *converted) rename(d *ddl, spec Spec) {
 	table, retired := spec.Table, retiredName(spec.Table)
 	m := v.manifest
@@ -93,6 +96,9 @@ func (v *converted) rebuild(d *ddl, spec Spec) {
 	}
 	d.all(m.Of(kindColumnSetting, "row security", "policy", "rule", "rule state", kindTrigger, kindTriggerState,
 		kindOwnerRevoked, kindGrant, kindGrantedByOther, kindReplicaIdent, "publication", "comment", "security label").Statements())
+	for _, leaf := range v.used {
+		d.add("ALTER TABLE %s INHERIT %s", emptiedName(leaf.Name).SQL(), table)
+	}
 }
 
 // restoreInbound makes the foreign keys again that reference the table; their

@@ -3,7 +3,8 @@
 -- Ordered by name.
 -- $1 OID of the table. No lock beyond those of reading the catalogs. The
 -- column indnullsnotdistinct is new in PostgreSQL 15, hence the detour by JSON.
-SELECT c.relname::text AS name,
+SELECT c.oid,
+       c.relname::text AS name,
        coalesce(k.contype::text, '') AS constraint_type,
        coalesce(k.conname::text, '') AS constraint_name,
        coalesce(k.condeferrable, false) AS deferrable,

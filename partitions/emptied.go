@@ -1,0 +1,128 @@
+package partitions
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
+)
+
+//go:embed sql/emptied.sql
+var emptiedSQL string
+
+// A reversion moves rows out of leaves, and a transaction whose snapshot is
+// older still has to find them where they were: what it doesn't see yet in the
+// table it sees, not yet deleted, in the leaf. So the leaf stays within reach, as
+// an inheritance child of the plain table, until no such transaction is left.
+// https://www.postgresql.org/docs/current/ddl-inherit.html
+
+// relation is a table by name and OID.
+type relation struct {
+	Name pg.Name
+	OID  uint32
+}
+
+// emptied are leaves under the names that they bear once their rows have left.
+func emptied(leaves []Leaf) []relation {
+	all := make([]relation, len(leaves))
+	for i, l := range leaves {
+		all[i] = relation{emptiedName(l.Name), l.OID}
+	}
+	return all
+}
+
+// emptiedName ends in what sql/emptied.sql looks for.
+func emptiedName(leaf pg.Name) pg.Name { return leaf.With(LeafName(ownPrefix+leaf.Table, "emptied")) }
+
+// readEmptied returns the emptied leaves that a plain table still has.
+func readEmptied(ctx context.Context, q pg.Queryer, table uint32) ([]relation, error) {
+	rows, err := q.Query(ctx, emptiedSQL, table)
+	if err != nil {
+		return nil, fmt.Errorf("look for emptied leaves: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r relation, err error) {
+		err = row.Scan(&r.OID, &r.Name.Schema, &r.Name.Table)
+		return r, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for emptied leaves: %w", err)
+	}
+	return all, nil
+}
+
+// anyUsed says whether one of the leaves has ever held a row: its heap is not
+// empty, whatever a snapshot shows of it.
+func anyUsed(ctx context.Context, q pg.Queryer, leaves []Leaf) (used bool, err error) {
+	oids := make([]uint32, len(leaves))
+	for i, l := range leaves {
+		oids[i] = l.OID
+	}
+	err = q.QueryRow(ctx, "SELECT coalesce(sum(pg_relation_size(oid)), 0) > 0 FROM pg_class WHERE oid = ANY ($1::oid[])", oids).Scan(&used)
+	if err != nil {
+		return false, fmt.Errorf("look into the leaves: %w", err)
+	}
+	return used, nil
+}
+
+// empty moves a leaf's rows, once it is a table of its own that no trigger of
+// the partitioned one reaches.
+func empty(d *ddl, leaf, into pg.Name, columns string) {
+	d.add("ALTER TABLE %s DISABLE TRIGGER USER", leaf.SQL())
+	d.add("ALTER TABLE %s REPLICA IDENTITY FULL", leaf.SQL()) // else a publication of all tables may refuse the DELETE
+	d.add("WITH moved AS (DELETE FROM ONLY %s RETURNING %s)\nINSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM moved",
+		leaf.SQL(), columns, into.SQL(), columns, columns)
+}
+
+// waitForOpenTransactions is [pg.DB.WaitForUsers] for psql.
+var waitForOpenTransactions = pg.Do(`DECLARE
+  running text[] := ARRAY(SELECT l.virtualtransaction FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+    WHERE l.locktype = 'virtualxid' AND l.granted AND a.usesysid IS NOT NULL AND a.pid <> pg_backend_pid() AND a.datname = current_database());
+BEGIN
+  WHILE EXISTS (SELECT FROM pg_locks WHERE locktype = 'virtualxid' AND granted AND virtualtransaction = ANY (running)) LOOP
+    PERFORM pg_sleep(0.1);
+  END LOOP;
+END`)
+
+// dropEmptiedStep drops the emptied leaves of the plain table of that OID.
+func dropEmptiedStep(db *pg.DB, spec Spec, table uint32, leaves []relation) Step {
+	l := pg.Locked{What: "drop the emptied leaves of " + spec.Table.String()}
+	var full, drops []string
+	for _, leaf := range leaves {
+		l.Locks = append(l.Locks, "LOCK TABLE ONLY "+leaf.Name.SQL()+" IN ACCESS EXCLUSIVE MODE")
+		l.Relations = append(l.Relations, leaf.OID)
+		full = append(full, "EXISTS (SELECT FROM ONLY "+leaf.Name.SQL()+")")
+		drops = append(drops, "DROP TABLE "+leaf.Name.SQL())
+	}
+	l.Body = func(ctx context.Context, q pg.Queryer) ([]string, error) {
+		var used bool
+		if err := q.QueryRow(ctx, "SELECT "+strings.Join(full, " OR ")).Scan(&used); err != nil {
+			return nil, fmt.Errorf("look into the emptied leaves: %w", err)
+		}
+		if used {
+			return nil, pg.WithHint(errors.New("one of them has rows again"),
+				fmt.Sprintf("\\d+ %s lists them; move their rows into the table, which shows them meanwhile, and run again", spec.Table))
+		}
+		return drops, nil
+	}
+	l.Committed = func(ctx context.Context, q pg.Queryer) (bool, error) {
+		left, err := readEmptied(ctx, q, table)
+		return len(left) == 0, err
+	}
+	step := lockedStep(db, Step{
+		Name: "drop the emptied leaves", Lock: "ACCESS EXCLUSIVE on them, once the transactions that are open now have ended",
+	}, l, drops)
+	step.SQL = append([]string{waitForOpenTransactions}, step.SQL...)
+	drop := step.run
+	step.run = func(ctx context.Context) (pg.Held, error) {
+		if err := db.WaitForUsers(ctx, l.What); err != nil {
+			return pg.Held{}, err
+		}
+		return drop(ctx)
+	}
+	return step
+}
