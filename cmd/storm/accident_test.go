@@ -48,6 +48,7 @@ type accident struct {
 	moment moment
 	part   float64       // of the time that the command takes undisturbed
 	nth    int           // step or statement
+	danger string        // what the statement does
 	later  time.Duration // after the moment
 }
 
@@ -55,13 +56,23 @@ type accident struct {
 // no steps.
 const unknownSteps = 12
 
+// dangers are the statements of a command in which to strike, as regular
+// expressions, each as likely as the others however short it takes.
+var dangers = map[string][]string{
+	"convert": {"ADD CONSTRAINT|VALIDATE", "INDEX CONCURRENTLY", "RENAME TO", "ATTACH PARTITION", "conversion"},
+	"revert":  {"INDEX CONCURRENTLY", "RENAME TO", "conversion"},
+	"premake": {"ATTACH PARTITION"},
+	"archive": {"CREATE TABLE", "DETACH PARTITION", "ATTACH PARTITION", "DELETE FROM", "atlasctl.archive"},
+}
+
 // next makes up an accident of a command that takes so many steps. Most of a
 // command's time is not where it is vulnerable, so most accidents look for a
 // moment that is. A command that has been hit has less to do when it is resumed.
-func next(random *rand.Rand, steps int, resumed bool) accident {
+func next(decide *rand.Rand, command string, steps int, resumed bool) accident {
 	a := accident{
-		kind: kind(random.IntN(int(kinds))), moment: moment(random.IntN(int(moments))),
-		part: random.Float64(), later: time.Duration(random.ExpFloat64() * float64(5*time.Millisecond)),
+		kind: kind(decide.IntN(int(kinds))), moment: moment(decide.IntN(int(moments))),
+		part: decide.Float64(), later: time.Duration(decide.ExpFloat64() * float64(3*time.Millisecond)),
+		danger: dangers[command][decide.IntN(len(dangers[command]))],
 	}
 	if steps == 0 {
 		steps = unknownSteps
@@ -72,12 +83,14 @@ func next(random *rand.Rand, steps int, resumed bool) accident {
 	if resumed {
 		steps, a.part = (steps+1)/2, a.part/2
 	}
-	a.nth = 1 + random.IntN(steps)
+	if a.nth = 1 + decide.IntN(steps); a.moment == inStatement {
+		a.nth = 1 + decide.IntN(2)
+	}
 	return a
 }
 
 func (a accident) String() string {
-	return fmt.Sprintf("%s %s (part %.2f, no. %d, %s later)", a.kind, a.moment, a.part, a.nth, a.later.Round(time.Microsecond))
+	return fmt.Sprintf("%s %s (part %.2f, no. %d of %s, %s later)", a.kind, a.moment, a.part, a.nth, a.danger, a.later.Round(time.Microsecond))
 }
 
 // strike waits for the moment and lets the accident happen. It says whether the
@@ -91,12 +104,12 @@ func (s *site) strike(t *testing.T, url string, v *victim, a accident, took time
 	case atStep:
 		v.waitForSteps(a.nth)
 	case inStatement:
-		s.watch(t, url, v, statementsSQL, a.nth)
+		s.watch(t, url, v, a.nth, statementsSQL, a.danger)
 	case atCommit:
 		v.sleep(delay / 2)
 		s.holdCommits(t, url, true)
 		defer s.holdCommits(t, url, false)
-		s.watch(t, url, v, commitsSQL, 1)
+		s.watch(t, url, v, 1, commitsSQL)
 	}
 	v.sleep(a.later)
 	if !v.running() {
@@ -131,7 +144,7 @@ const (
 
 	// What is watched for: the command's statements, told apart by when they began.
 	statementsSQL = `SELECT query_start FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'atlasctl%'
-		AND state = 'active' AND query ~ 'ATTACH PARTITION|DETACH PARTITION|INDEX CONCURRENTLY|VALIDATE|RENAME TO|DELETE FROM|CREATE TABLE'`
+		AND state = 'active' AND query ~ $1`
 	commitsSQL = `SELECT query_start FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'atlasctl%'
 		AND wait_event = 'SyncRep'`
 )
@@ -141,7 +154,7 @@ const watchEvery = time.Millisecond
 
 // watch returns when the nth different statement is seen, or the command has
 // ended.
-func (s *site) watch(t *testing.T, url string, v *victim, sql string, nth int) {
+func (s *site) watch(t *testing.T, url string, v *victim, nth int, sql string, args ...any) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
@@ -150,7 +163,7 @@ func (s *site) watch(t *testing.T, url string, v *victim, sql string, nth int) {
 	defer conn.Close(context.WithoutCancel(t.Context()))
 	seen := map[time.Time]bool{}
 	for limit := time.Now().Add(patience); v.running() && time.Now().Before(limit); time.Sleep(watchEvery) {
-		rows, err := conn.Query(t.Context(), sql)
+		rows, err := conn.Query(t.Context(), sql, args...)
 		if err != nil {
 			t.Fatal(err)
 		}

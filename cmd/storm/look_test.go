@@ -75,18 +75,19 @@ func (o *observer) run(ctx context.Context) {
 func (o *observer) look(ctx context.Context, conn *pgx.Conn, from int64) (wrong []string, err error) {
 	for i, s := range subjects {
 		var now sight
+		to := int64(0)
 		switch sightline(o.line.Load()) {
 		case byName:
-			err = conn.QueryRow(ctx, s.lookSQL("public."+s.table)).Scan(now.targets()...)
+			now, to, err = o.lookByName(ctx, conn, s.lookSQL("public."+s.table))
 		case byNames:
-			err = conn.QueryRow(ctx, s.lookSQL("public."+s.table, "public."+s.table+"_archive")).Scan(now.targets()...)
+			now, to, err = o.lookByName(ctx, conn, s.lookSQL("public."+s.table, "public."+s.table+"_archive"))
 		case byHolders:
 			now, err = lookEverywhere(ctx, conn, s)
+			to = o.journal.now()
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s.table, err)
 		}
-		to := o.journal.now()
 		if now.frozen != o.frozen[i] {
 			wrong = append(wrong, fmt.Sprintf("%s: %d frozen rows (%s), want %d (%s)",
 				s.table, now.rows, now.hash, o.frozen[i].rows, o.frozen[i].hash))
@@ -97,6 +98,25 @@ func (o *observer) look(ctx context.Context, conn *pgx.Conn, from int64) (wrong 
 		wrong = append(wrong, o.journal.compare(i, from, to, now.versions())...)
 	}
 	return wrong, nil
+}
+
+// lookByName looks as any reader does, every other time with a snapshot that was
+// taken before, when the table may have been another one. It returns the
+// journal's moment after which nothing can be seen.
+func (o *observer) lookByName(ctx context.Context, conn *pgx.Conn, sql string) (now sight, to int64, err error) {
+	if o.looks.Load()%2 == 0 {
+		err = conn.QueryRow(ctx, sql).Scan(now.targets()...)
+		return now, o.journal.now(), err
+	}
+	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT pg_current_snapshot()"); err != nil {
+			return err
+		}
+		to = o.journal.now()
+		time.Sleep(lookEvery)
+		return tx.QueryRow(ctx, sql).Scan(now.targets()...)
+	})
+	return now, to, err
 }
 
 // holdersSQL are the relations that hold rows of a table or its archive, the

@@ -76,7 +76,7 @@ func lead(t *testing.T, s *site, seed uint64, total *tally) {
 				// Most hit a command that has been hit before.
 				var accidents []accident
 				for len(accidents) == 0 || decide.IntN(4) > 0 {
-					accidents = append(accidents, next(decide, len(courses[i].steps), len(accidents) > 0))
+					accidents = append(accidents, next(decide, l[i].name, len(courses[i].steps), len(accidents) > 0))
 				}
 				total.count(l[i].name, r.stage(t, l, i, courses[i], accidents))
 			}
