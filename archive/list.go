@@ -44,10 +44,7 @@ func List(ctx context.Context, q pg.Queryer, tables ...pg.Name) ([]Entry, error)
 	if exists, err := ledgerExists(ctx, q); err != nil || !exists {
 		return entries, err
 	}
-	schemas, names := make([]string, len(tables)), make([]string, len(tables))
-	for i, t := range tables {
-		schemas[i], names[i] = t.Schema, t.Table
-	}
+	schemas, names := split(tables)
 	rows, err := q.Query(ctx, listSQL, schemas, names)
 	if err != nil {
 		return nil, fmt.Errorf("read the archive's ledger: %w", err)

@@ -242,7 +242,13 @@ func newArchiveList(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return emit(a, result[archive.Entry]{command: "archive list", server: &db.Server, rows: entries, columns: entryColumns()})
+			exposed, err := archive.Exposed(ctx, db, tables...)
+			if err != nil {
+				return err
+			}
+			return emit(a, result[archive.Entry]{
+				command: "archive list", server: &db.Server, rows: entries, findings: exposed, columns: entryColumns(),
+			})
 		},
 	}
 }
