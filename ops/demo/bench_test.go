@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -24,7 +25,8 @@ import (
 //
 //	go test ./ops/demo -run '^$' -bench . -benchtime 1x -timeout 1h
 //
-// ATLASCTL_BENCH_ROWS sizes them, 2,000,000 messages by default.
+// ATLASCTL_BENCH_ROWS sizes them, 2,000,000 messages by default;
+// ATLASCTL_TEST_POSTGRES chooses the version.
 
 // durable is a server that waits for the disk, as a real one does.
 var durable = map[string]string{
@@ -47,7 +49,7 @@ func benchRows(b *testing.B) int {
 // server starts a durable server with the storage schema and atlasctl's own.
 func server(b *testing.B) (url string, db *pg.DB) {
 	b.Helper()
-	s, err := pgserver.Start(b.Context(), pgserver.Options{Settings: durable})
+	s, err := pgserver.Start(b.Context(), pgserver.Options{Version: os.Getenv("ATLASCTL_TEST_POSTGRES"), Settings: durable})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -92,36 +94,51 @@ var messages = partitions.Spec{
 	Table: pg.Name{Schema: "public", Table: "messages"}, Key: "created_at", Interval: partitions.Month, Zone: time.UTC, Ahead: 3,
 }
 
-// BenchmarkConvert converts messages while eight clients write and read.
+// BenchmarkConvert converts messages while eight clients write and read, and
+// takes it back for the next round. -benchtime 20x makes twenty.
 func BenchmarkConvert(b *testing.B) {
+	url, db := server(b)
+	must(b, demo.Generate(b.Context(), db, benchRows(b)))
+	var took, lock, stall, before []float64
+	var failed, statements, retries int
 	for b.Loop() {
 		b.StopTimer()
-		url, db := server(b)
-		must(b, demo.Generate(b.Context(), db, benchRows(b)))
 		traffic, err := demo.Start(b.Context(), url, 8, 20*time.Millisecond)
 		must(b, err)
 		must(b, pg.Sleep(b.Context(), 5*time.Second)) // the application's own pace first
-		before := traffic.Lap()
+		alone := traffic.Lap()
 		b.StartTimer()
-		start := time.Now()
 		done, err := partitions.Convert(b.Context(), db, messages, partitions.Options{Now: time.Now()})
 		b.StopTimer()
 		must(b, err)
-		took := time.Since(start)
-		stats := traffic.Stop()
+		meanwhile := traffic.Stop()
 		if done.State != partitions.StateConverted {
 			b.Fatalf("state %s: %+v", done.State, done.Findings)
 		}
-		b.ReportMetric(took.Seconds(), "convert-s")
-		b.ReportMetric(done.LongestExclusiveLockMS, "longest-lock-ms")
-		b.ReportMetric(float64(done.LockRetries), "lock-retries")
-		b.ReportMetric(float64(before.Longest.Milliseconds()), "stall-before-ms")
-		b.ReportMetric(float64(stats.Longest.Milliseconds()), "longest-stall-ms")
-		b.ReportMetric(float64(stats.Statements)/took.Seconds(), "statements/s")
-		b.ReportMetric(float64(stats.Failed), "failed")
+		took, lock = append(took, done.Seconds), append(lock, done.LongestExclusiveLockMS)
+		stall, before = append(stall, milliseconds(meanwhile.Longest)), append(before, milliseconds(alone.Longest))
+		failed, statements, retries = failed+meanwhile.Failed, statements+meanwhile.Statements, retries+done.LockRetries
+		back, err := partitions.Revert(b.Context(), db, messages, partitions.Options{Now: time.Now()})
+		must(b, err)
+		if back.State != partitions.StateReverted {
+			b.Fatalf("state %s: %+v", back.State, back.Findings)
+		}
 		b.StartTimer()
 	}
+	for _, m := range []struct {
+		name   string
+		values []float64
+	}{{"convert-s", took}, {"lock-ms", lock}, {"stall-ms", stall}, {"stall-before-ms", before}} {
+		slices.Sort(m.values)
+		b.ReportMetric(m.values[len(m.values)/2], "median-"+m.name)
+		b.ReportMetric(m.values[len(m.values)-1], "worst-"+m.name)
+	}
+	b.ReportMetric(float64(statements), "statements")
+	b.ReportMetric(float64(failed), "failed")
+	b.ReportMetric(float64(retries), "lock-retries")
 }
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // monthly fills messages that have a leaf for each of the last 26 months.
 func monthly(b *testing.B) *pg.DB {
