@@ -222,3 +222,21 @@ func TestInboundOperators(t *testing.T) {
 		t.Errorf("rows %v, want one that followed its thread", got)
 	}
 }
+
+// A table whose reference to a converted one is kept by triggers is not
+// converted itself: they would be lost.
+func TestInboundChildIsRefused(t *testing.T) {
+	t.Parallel()
+	url := inboundFixture(t)
+	pgtest.Exec(t, url, "ALTER TABLE plain ADD at timestamptz NOT NULL DEFAULT now()")
+	db := open(t, url)
+	convert(t, db, threads, guarded)
+	child := partitions.Spec{Table: pg.Name{Schema: "public", Table: "plain"}, Key: "at", Interval: partitions.Month, Zone: messages.Zone, Ahead: 3}
+	r, err := partitions.Convert(t.Context(), db, child, options)
+	if err != nil || r.State != partitions.StateBlocked {
+		t.Fatalf("state %s, %v", r.State, err)
+	}
+	if !slices.ContainsFunc(r.Findings, func(f pg.Finding) bool { return f.ID == "ATL-PART-012" && strings.Contains(f.Message, "stands in") }) {
+		t.Errorf("findings: %+v", r.Findings)
+	}
+}

@@ -380,7 +380,13 @@ func (s *survey) reservedBlockers(ctx context.Context, db *pg.DB, spec Spec) err
 		return fmt.Errorf("look for names that are atlasctl's: %w", err)
 	}
 	var what, rename string
-	_, err = pgx.ForEachRow(rows, []any{&what, &rename}, func() error {
+	var guards bool
+	_, err = pgx.ForEachRow(rows, []any{&what, &rename, &guards}, func() error {
+		if guards {
+			s.block("ATL-PART-012", spec.Table.String(), what+" stands in for a foreign key to a table that was converted before, and would be lost", nil,
+				"drop that foreign key, or revert the other table first")
+			return nil
+		}
 		s.block("ATL-PART-013", spec.Table.String(), what+" has a name of the kind that atlasctl gives to what is its own", nil, rename)
 		return nil
 	})
