@@ -19,9 +19,11 @@ type stage struct {
 type life []stage
 
 // The days of these lives: the tables are converted on the first, leaves are
-// added on the second, and archived on the third.
+// added on the second, and archived on the third. The first begins a week, so that
+// nobody writes into a part of a week that is expired already and of which an
+// undisturbed archive has no leaf.
 const (
-	conversionDay = "2026-11-24T02:10:00Z"
+	conversionDay = "2026-11-24T00:00:00Z"
 	premakeDay    = "2027-01-01T00:00:00Z"
 	archiveDay    = "2028-02-15T00:00:00Z"
 )
@@ -59,7 +61,7 @@ var lives = []life{
 		{"archive", on(archiveDay, "archive", "run"), true, recent},
 	},
 	{ // rows into the archive, out of plain tables and then out of the history
-		{"archive", on(conversionDay, "archive", "run"), false, expiring(past, "2025-11-24T02:10:00Z")},
+		{"archive", on(conversionDay, "archive", "run"), false, expiring(past, "2025-11-24T00:00:00Z")},
 		{"convert", on(conversionDay, "partition", "convert"), true, past},
 		{"archive", on(premakeDay, "archive", "run"), true, expiring(past, "2026-01-01T00:00:00Z")},
 		{"premake", on(premakeDay, "partition", "premake"), true, future},
