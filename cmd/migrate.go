@@ -13,7 +13,7 @@ import (
 )
 
 func newMigrate(a *app) *cobra.Command {
-	return group("migrate", "Apply the storage schema", newMigrateUp(a), newMigrateDown(a), newMigrateStatus(a))
+	return group("migrate", "Apply the storage schema, and check migrations", newMigrateUp(a), newMigrateDown(a), newMigrateStatus(a), newMigrateCheck(a))
 }
 
 // migrationRow is one migration that was run, or could be.

@@ -15,6 +15,7 @@ import (
 	"github.com/olekukonko/tablewriter"
 	"github.com/olekukonko/tablewriter/renderer"
 	"github.com/olekukonko/tablewriter/tw"
+	"github.com/spf13/cobra"
 
 	"github.com/atlasctl/atlasctl/ops/pg"
 )
@@ -28,8 +29,12 @@ const (
 	outputMarkdown = "markdown"
 )
 
-func validOutput(s string) bool {
-	return slices.Contains([]string{outputTable, outputWide, outputJSON, outputCSV, outputMarkdown}, s)
+// moreOutputs is the annotation of a command that has further formats.
+const moreOutputs = "outputs"
+
+// outputs are the formats of a command.
+func outputs(cmd *cobra.Command) []string {
+	return append([]string{outputTable, outputWide, outputJSON, outputCSV, outputMarkdown}, strings.Fields(cmd.Annotations[moreOutputs])...)
 }
 
 // column is one column of a table for eyes.

@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 	"time"
 	_ "time/tzdata" // zones, also where the system has none
 
@@ -110,8 +112,8 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 // prepare checks the global flags and reads the configuration, once a command
 // is about to run.
 func (a *app) prepare(cmd *cobra.Command) error {
-	if !validOutput(a.flags.output) {
-		return pg.Usagef("--output %q: want table, wide, json, csv or markdown", a.flags.output)
+	if formats := outputs(cmd); !slices.Contains(formats, a.flags.output) {
+		return pg.Usagef("--output %q: want %s or %s", a.flags.output, strings.Join(formats[:len(formats)-1], ", "), formats[len(formats)-1])
 	}
 	switch a.flags.color {
 	case "auto", "always", "never":

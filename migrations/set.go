@@ -102,3 +102,24 @@ func parse(file, text string) (migration, error) {
 	m.up, m.down = strings.TrimSpace(m.up), strings.TrimSpace(m.down)
 	return m, nil
 }
+
+// Embedded is a set of migrations that atlasctl brings along, to be checked.
+type Embedded struct {
+	Path        string // in the repository
+	FS          fs.FS
+	Bootstrap   string // what is run before the first of them
+	ForwardOnly bool
+}
+
+// AllEmbedded returns both sets.
+func AllEmbedded() ([]Embedded, error) {
+	var all []Embedded
+	for _, s := range []set{storage, state} {
+		fsys, err := s.fs()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, Embedded{Path: "migrations/" + s.dir, FS: fsys, Bootstrap: s.bootstrap(), ForwardOnly: s.dir == state.dir})
+	}
+	return all, nil
+}

@@ -1,0 +1,228 @@
+package check_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/atlasctl/atlasctl/migrations/check"
+	"github.com/atlasctl/atlasctl/migrations/check/source"
+	"github.com/atlasctl/atlasctl/ops/pg"
+	"github.com/atlasctl/atlasctl/ops/pgtest"
+)
+
+// up is a goose file that only goes up.
+func up(sql string) string { return "-- +goose Up\n" + sql }
+
+// What the schema is like at the end is found at the statement that made it so,
+// and not where a later file has put it right.
+func TestTheSchemaAtTheEnd(t *testing.T) {
+	t.Parallel()
+	r := run(t, check.Options{ForwardOnly: true, Supabase: true, Set: files{
+		"1_open.sql": up(`CREATE TABLE open (id bigint PRIMARY KEY);
+CREATE TABLE closed_later (id bigint PRIMARY KEY, user_id uuid);
+CREATE FUNCTION definer() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
+CREATE FUNCTION careful() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = '' AS 'SELECT 1';
+CREATE VIEW past AS SELECT id FROM open;
+CREATE VIEW invoker WITH (security_invoker = true) AS SELECT id FROM open;
+`),
+		"2_close.sql": up(`SET LOCAL lock_timeout = '1s';
+ALTER TABLE closed_later ENABLE ROW LEVEL SECURITY;
+CREATE POLICY slow ON closed_later FOR SELECT USING (user_id = auth.uid());
+CREATE POLICY quick ON closed_later FOR DELETE USING (user_id = (SELECT auth.uid()));
+CREATE POLICY writes ON closed_later FOR INSERT WITH CHECK (true);
+CREATE POLICY service ON closed_later TO service_role USING (true) WITH CHECK (true);
+`),
+		"3_parts.sql": up(`CREATE TABLE parts (id bigint, at timestamptz, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+ALTER TABLE parts ENABLE ROW LEVEL SECURITY;
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM ('2025-01-01 00:00+00') TO ('2025-02-01 00:00+00');
+`),
+	}.set(t, source.Goose)})
+	want := []string{
+		"035 1_open.sql:2", "036 3_parts.sql:2", "037 2_close.sql:4", "038 2_close.sql:6", "039 1_open.sql:4", "045 3_parts.sql:4",
+	}
+	if pgtest.Scalar[int](t, pgtest.AdminURL(t), `SELECT current_setting('server_version_num')::int`) >= 150000 {
+		want = append(want, "040 1_open.sql:6")
+		slices.Sort(want)
+	}
+	if diff := cmp.Diff(want, found(r)); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+}
+
+// The way down has to lead back, and up again to the same.
+func TestRoundTrip(t *testing.T) {
+	t.Parallel()
+	r := run(t, check.Options{Set: files{
+		"1_good.sql":    "-- +goose Up\nCREATE TABLE a.good (id bigint);\n-- +goose Down\nDROP TABLE a.good;\n",
+		"2_leaves.sql":  "-- +goose Up\nCREATE TABLE a.one (id bigint);\nCREATE INDEX CONCURRENTLY_is_a_name ON a.one (id);\nCREATE TYPE a.left_behind AS ENUM ('x');\n-- +goose Down\nDROP TABLE a.one;\nALTER TYPE a.left_behind RENAME TO gone;\n",
+		"3_loses.sql":   "-- +goose Up\nALTER TABLE a.good ADD c int;\n-- +goose Down\nALTER TABLE a.good DROP c, DROP id;\n",
+		"4_nothing.sql": "-- +goose Up\nCREATE TABLE a.stays (id bigint);\n",
+	}.set(t, source.Goose), Prepare: "CREATE SCHEMA a"})
+	got := without(found(r), "025", "029", "032", "060")
+	want := []string{"054 4_nothing.sql:1", "055 2_leaves.sql:6", "055 3_loses.sql:4"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+	for _, f := range r.Findings {
+		if f.ID == "ATL-MIG-055" {
+			t.Log(f.Message)
+		}
+	}
+}
+
+// A file that fails is a finding with PostgreSQL's words at its line, the rest
+// goes on, and what only follows from it says so.
+func TestAFileThatFails(t *testing.T) {
+	t.Parallel()
+	r := run(t, check.Options{ForwardOnly: true, Set: files{
+		"1_fails.sql":   up("CREATE TABLE a (id bigint);\n\nSELECT\n  1,\n  nonsense;\n"),
+		"2_follows.sql": up("CREATE TABLE b (id bigint REFERENCES a);\n"),
+		"3_goes_on.sql": up("CREATE TABLE c (id bigint);\n"),
+	}.set(t, source.Goose)})
+	got := without(found(r), "035")
+	if diff := cmp.Diff([]string{"060 1_fails.sql:6", "060 2_follows.sql:2"}, got); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+	for _, f := range r.Findings {
+		switch {
+		case f.ID == "ATL-MIG-060" && f.File == "m/1_fails.sql":
+			if f.Severity != pg.Error || !strings.Contains(f.Message, `column "nonsense" does not exist`) {
+				t.Errorf("the failure: %s %s", f.Severity, f.Message)
+			}
+		case f.ID == "ATL-MIG-060":
+			if f.Severity != pg.Info || !strings.Contains(f.Message, "1_fails.sql") {
+				t.Errorf("what follows: %s %s", f.Severity, f.Message)
+			}
+		}
+	}
+	states := map[string]string{}
+	for _, f := range r.Files {
+		states[f.File] = f.State
+	}
+	if want := map[string]string{"m/1_fails.sql": "failed", "m/2_follows.sql": "failed", "m/3_goes_on.sql": "applied"}; !cmp.Equal(want, states) {
+		t.Errorf("states %v, want %v", states, want)
+	}
+}
+
+// A comment silences one finding at one statement; without use or reason it is a
+// finding itself.
+func TestAllow(t *testing.T) {
+	t.Parallel()
+	r := run(t, check.Options{ForwardOnly: true, Set: files{
+		"1_t.sql": up("CREATE TABLE a.t (id bigint, b int, c int);\n"),
+		"2_x.sql": up(`SET LOCAL lock_timeout = '1s';
+-- atlasctl:allow ATL-MIG-025 nobody reads it since version 7
+ALTER TABLE a.t DROP b;
+-- atlasctl:allow ATL-MIG-001 there is no index here
+ALTER TABLE a.t ADD d int;
+-- atlasctl:allow ATL-MIG-025
+ALTER TABLE a.t DROP c;
+`),
+	}.set(t, source.Goose), Prepare: "CREATE SCHEMA a"})
+	got := without(found(r), "032")
+	if diff := cmp.Diff([]string{"061 2_x.sql:5", "061 2_x.sql:7"}, got); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+	allowed := 0
+	for _, f := range r.Findings {
+		if f.IsAllowed() {
+			allowed++
+		}
+	}
+	if allowed != 2 {
+		t.Errorf("%d findings are allowed, want 2", allowed)
+	}
+}
+
+// Against a released state, what is new is checked as one batch.
+func TestBase(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	git := func(args ...string) {
+		cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", dir, "-c", "user.name=a", "-c", "user.email=a@example.com"}, args...)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+	}
+	write("1_a.sql", up("CREATE TABLE a.t (id bigint);\nCREATE INDEX ON a.t (id);\n"))
+	write("3_c.sql", up("CREATE TABLE a.u (id bigint);\n"))
+	write("4_d.sql", up("CREATE TABLE a.v (id bigint);\n"))
+	git("init", "-q")
+	git("add", ".")
+	git("commit", "-qm", "released")
+	write("2_b.sql", up("CREATE TABLE a.w (id bigint);\n"))
+	write("3_c.sql", up("CREATE TABLE a.u (id int);\n"))
+	if err := os.Remove(filepath.Join(dir, "4_d.sql")); err != nil {
+		t.Fatal(err)
+	}
+	write("5_e.sql", up("CREATE INDEX ON a.w (id);\nCREATE INDEX ON a.t (id);\n"))
+	base, err := check.Released(t.Context(), dir, "HEAD")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := source.Read(os.DirFS(dir), "m", source.Goose)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, check.Options{ForwardOnly: true, Set: set, Base: base, Prepare: "CREATE SCHEMA a"})
+	want := []string{"001 5_e.sql:3", "051 2_b.sql:1", "053 3_c.sql:1", "053 4_d.sql:1"}
+	if diff := cmp.Diff(want, without(found(r), "029")); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+	if _, err := check.Released(t.Context(), dir, "no-such-revision"); err == nil {
+		t.Error("a revision that is not there was read")
+	}
+}
+
+// On a server that isn't the check's own nothing is left behind: no database, no
+// role, no setting.
+func TestAForeignServer(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Server(t, nil)
+	url := server.URL("postgres")
+	pgtest.Exec(t, url, "CREATE TABLE theirs (id bigint)", "CREATE ROLE known")
+	state := func() string {
+		return fmt.Sprint(pgtest.Rows(t, url, `SELECT (SELECT array_agg(r::text ORDER BY oid) FROM pg_authid r), (SELECT array_agg(datname::text ORDER BY oid) FROM pg_database),
+			(SELECT array_agg(s::text) FROM pg_db_role_setting s), (SELECT array_agg(relname::text ORDER BY oid) FROM pg_class)`))
+	}
+	before := state()
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := check.Run(t.Context(), check.Options{Config: config, Foreign: true, ForwardOnly: true, Set: files{
+		"1_role.sql":   up("CREATE TABLE t (id bigint);\nCREATE ROLE made_by_a_migration;\n"),
+		"2_do.sql":     up("-- +goose StatementBegin\nDO $$ BEGIN CREATE ROLE made_in_a_block; END $$;\n-- +goose StatementEnd\n"),
+		"3_system.sql": "-- +goose NO TRANSACTION\n" + up("ALTER SYSTEM SET work_mem = '1GB';\n"),
+		"4_member.sql": up("GRANT known TO CURRENT_USER;\n"),
+		"5_good.sql":   up("CREATE TABLE u (id bigint);\n"),
+	}.set(t, source.Goose)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after := state(); after != before {
+		t.Errorf("the server is not what it was:\n%s\n%s", before, after)
+	}
+	failed := 0
+	for _, f := range r.Files {
+		if f.State == check.StateFailed {
+			failed++
+		}
+	}
+	if failed != 4 {
+		t.Errorf("%d files refused, want 4: %v", failed, found(r))
+	}
+}

@@ -1,0 +1,172 @@
+package check
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/atlasctl/atlasctl/migrations/check/source"
+)
+
+// statement is one of a script, with what is known of it.
+type statement struct {
+	*source.Statement
+
+	script        *script
+	index         int
+	tree          tree
+	parsed        bool // false: the parser doesn't know it; PostgreSQL may
+	inTransaction bool
+	effect        *effect // nil: it was not run
+}
+
+// script is one direction of a file, parsed.
+type script struct {
+	file       *source.File
+	source     *source.Script
+	statements []*statement
+	chunks     [][]*statement
+	before     *catalog
+	down       bool
+}
+
+// parseScript parses the statements of a direction.
+func parseScript(f *source.File, src *source.Script, layout source.Layout) *script {
+	s := &script{file: f, source: src}
+	for _, chunk := range src.Chunks {
+		var of []*statement
+		for _, st := range chunk.Statements {
+			one := &statement{Statement: st, script: s, index: len(s.statements), inTransaction: src.InTransaction}
+			if t, err := parse(st.Text); err == nil {
+				one.tree, one.parsed = t, true
+			}
+			s.statements, of = append(s.statements, one), append(of, one)
+		}
+		s.chunks = append(s.chunks, of)
+	}
+	// Where no runner is known, a file that can't run in a transaction doesn't.
+	outside := slices.ContainsFunc(s.statements, (*statement).runsOutside)
+	for _, chunk := range s.chunks {
+		for _, st := range chunk {
+			switch layout {
+			case source.Goose:
+				st.inTransaction = src.InTransaction || len(chunk) > 1
+			case source.Supabase:
+				st.inTransaction = !st.runsAlone()
+			default:
+				st.inTransaction = !outside
+			}
+		}
+	}
+	return s
+}
+
+// runsOutside says whether PostgreSQL refuses it in a transaction block.
+func (s *statement) runsOutside() bool {
+	n := s.tree.node
+	switch s.tree.Kind {
+	case "IndexStmt", "DropStmt":
+		return n.flag("concurrent")
+	case "ReindexStmt":
+		return n.option("params", "concurrently") || n.str("kind") == "REINDEX_OBJECT_SCHEMA" || n.str("kind") == "REINDEX_OBJECT_DATABASE"
+	case "AlterTableStmt":
+		return slices.ContainsFunc(n.list("cmds"), func(c tree) bool {
+			return c.str("subtype") == "AT_DetachPartition" && c.at("def", "PartitionCmd").flag("concurrent")
+		})
+	case "VacuumStmt":
+		return n.flag("is_vacuumcmd")
+	case "ClusterStmt":
+		return !n.has("relation")
+	case "AlterSystemStmt", "CreatedbStmt", "DropdbStmt", "CreateTableSpaceStmt", "DropTableSpaceStmt":
+		return true
+	default:
+		return false
+	}
+}
+
+// runsAlone says whether the Supabase CLI takes it out of the file's batch.
+func (s *statement) runsAlone() bool {
+	switch s.tree.Kind {
+	case "IndexStmt", "DropStmt", "ReindexStmt", "VacuumStmt", "AlterSystemStmt":
+		return s.runsOutside()
+	case "ClusterStmt":
+		return true
+	default:
+		return false
+	}
+}
+
+// option says whether a list of DefElem has one that is on.
+func (n node) option(list, name string) bool {
+	return slices.ContainsFunc(n.list(list), func(d tree) bool {
+		if d.str("defname") != name {
+			return false
+		}
+		arg := d.one("arg")
+		return arg.Kind == "" || !slices.Contains([]string{"false", "off", "0"}, strings.ToLower(arg.text())) && !arg.has("ival")
+	})
+}
+
+// isTransactionControl says whether it is BEGIN, COMMIT or the like.
+func (s *statement) isTransactionControl() bool { return s.tree.Kind == "TransactionStmt" }
+
+// mentioned are the relations that the statement names.
+func (s *statement) mentioned() []name {
+	var all []name
+	if s.tree.Kind == "DropStmt" && slices.Contains([]string{"OBJECT_TABLE", "OBJECT_INDEX", "OBJECT_VIEW", "OBJECT_MATVIEW"}, s.tree.str("removeType")) {
+		all = append(all, s.dropped()...)
+	}
+	relations(map[string]any(s.tree.node), func(n node) { all = append(all, relationName(n)) })
+	return all
+}
+
+// dropped are the objects that a DROP names.
+func (s *statement) dropped() []name {
+	var all []name
+	for _, o := range s.tree.list("objects") {
+		switch o.Kind {
+		case "List":
+			all = append(all, qualified(o.names("items")))
+		case "String":
+			all = append(all, name{Name: o.text()})
+		}
+	}
+	return all
+}
+
+// relations calls f for every RangeVar below v.
+func relations(v any, f func(node)) {
+	switch v := v.(type) {
+	case map[string]any:
+		if _, ok := v["relname"].(string); ok {
+			f(v)
+		}
+		for _, inner := range v {
+			relations(inner, f)
+		}
+	case []any:
+		for _, item := range v {
+			relations(item, f)
+		}
+	}
+}
+
+// target is the relation that the statement is about, if it existed before.
+func (s *statement) target() *relation {
+	for _, field := range []string{"relation", "table"} {
+		if n := s.tree.at(field); n.str("relname") != "" {
+			return s.before(relationName(n))
+		}
+	}
+	return nil
+}
+
+// before finds a relation that existed before.
+func (s *statement) before(n name) *relation {
+	if s.script.before == nil {
+		return nil
+	}
+	return s.script.before.find(n)
+}
+
+// rest are the statements that follow in the script.
+func (s *statement) rest() []*statement { return s.script.statements[s.index+1:] }
