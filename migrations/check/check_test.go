@@ -226,3 +226,49 @@ func TestAForeignServer(t *testing.T) {
 		t.Errorf("%d files refused, want 4: %v", failed, found(r))
 	}
 }
+
+// A live database is compared with what the migrations make, and with which of
+// them it has; each difference comes with the SQL that mends it.
+func TestDrift(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	pgtest.Exec(t, url, `CREATE TABLE kept (id bigint PRIMARY KEY, extra int)`, `CREATE TABLE unknown (id bigint)`,
+		`CREATE SCHEMA supabase_migrations`,
+		`CREATE TABLE supabase_migrations.schema_migrations (version text PRIMARY KEY, name text, statements text[])`,
+		`INSERT INTO supabase_migrations.schema_migrations VALUES
+			('0001', 'kept', ARRAY['CREATE TABLE kept (id bigint PRIMARY KEY)']), ('0003', 'edited', ARRAY['SELECT 1']), ('0004', 'gone', ARRAY['SELECT 1'])`)
+	against, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, check.Options{Against: against, Set: files{
+		"0001_kept.sql":   "CREATE TABLE kept (id bigint PRIMARY KEY);\n",
+		"0002_late.sql":   "SELECT 2;\n",
+		"0003_edited.sql": "SELECT 3;\n",
+		"0005_new.sql":    "CREATE INDEX kept_id ON kept (id);\n",
+	}.set(t, source.Supabase)})
+	fixes := map[string]string{}
+	var got []string
+	for _, f := range r.Findings {
+		switch f.ID {
+		case "ATL-MIG-051", "ATL-MIG-053":
+			got = append(got, f.ID+" "+f.Object)
+		case "ATL-MIG-063":
+			fixes[f.Object] = f.Fix
+		}
+	}
+	if diff := cmp.Diff([]string{"ATL-MIG-053 m", "ATL-MIG-051 m/0002_late.sql:1", "ATL-MIG-053 m/0003_edited.sql:1"}, got); diff != "" {
+		t.Errorf("versions (-want +got):\n%s", diff)
+	}
+	for _, fix := range fixes {
+		pgtest.Exec(t, url, fix)
+	}
+	if len(fixes) != 3 {
+		t.Errorf("%d differences, want the column, the table and the index: %v", len(fixes), fixes)
+	}
+	if again := run(t, check.Options{Against: against, Set: files{
+		"0001_kept.sql": "CREATE TABLE kept (id bigint PRIMARY KEY);\nCREATE INDEX kept_id ON kept (id);\n",
+	}.set(t, source.Plain)}); slices.ContainsFunc(again.Findings, func(f check.Finding) bool { return f.ID == "ATL-MIG-063" }) {
+		t.Errorf("differences after the fixes: %v", found(again))
+	}
+}

@@ -44,6 +44,9 @@ func (c *checker) drift(ctx context.Context) (err error) {
 	if err := live.QueryRow(ctx, "SELECT pg_catalog.current_setting('server_version_num')::int").Scan(&version); err != nil {
 		return err
 	}
+	if err := c.appliedTo(ctx, live); err != nil {
+		return err
+	}
 	if version/10_000 != c.major {
 		c.result.Notices = append(c.result.Notices, fmt.Sprintf("the live database runs on PostgreSQL %d and the check on %d: some differences may be the versions' (--postgres)", version/10_000, c.major))
 	}

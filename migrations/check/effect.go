@@ -59,6 +59,7 @@ type effect struct {
 	scanned   []*relation // read as a whole, at least once
 	cascaded  []string    // what the server says went along
 	seconds   float64     // until it was done
+	locked    float64     // seconds until its transaction was, during which others wait
 	rows      int64       // that it changed
 	timeout   bool        // whether lock_timeout was set
 	err       *pgconn.PgError

@@ -46,6 +46,7 @@ func (s *session) traceOutside(ctx context.Context, st *statement, before *catal
 		select {
 		case o := <-done:
 			e.seconds, e.rows = time.Since(start).Seconds(), o.rows
+			e.locked = e.seconds
 			st.addBriefLocks(e)
 			if pe, ok := errors.AsType[*pgconn.PgError](o.err); ok && !s.worker.IsClosed() {
 				e.err = pe

@@ -15,7 +15,7 @@ import (
 // follow is the severity of what only follows from something else.
 const follow = pg.Info
 
-// report adds a finding about a statement; once for a rule and a statement.
+// report adds a finding about a statement.
 func (c *checker) report(st *statement, id, message string) *Finding {
 	return c.add(c.finding(st, ruleOf(id), message))
 }
@@ -35,7 +35,7 @@ func (c *checker) finding(st *statement, r Rule, message string) Finding {
 		if len(e.rewritten) > 0 {
 			f.Evidence["rewritten"] = named(e.rewritten)
 		}
-		f.Evidence["seconds"] = e.seconds
+		f.Evidence["seconds"], f.Evidence["locked_seconds"] = e.seconds, e.locked
 	}
 	for i := range st.Allows {
 		if a := &st.Allows[i]; a.ID == r.ID {
@@ -49,14 +49,22 @@ func (c *checker) finding(st *statement, r Rule, message string) Finding {
 	return f
 }
 
+// add adds a finding once, also if both ways up have it.
 func (c *checker) add(f Finding) *Finding {
 	for i := range c.result.Findings {
-		if have := &c.result.Findings[i]; have.ID == f.ID && have.File == f.File && have.Line == f.Line && have.Statement == f.Statement {
+		if have := &c.result.Findings[i]; have.ID == f.ID && have.Object == f.Object && have.Message == f.Message {
 			return have
 		}
 	}
 	c.result.Findings = append(c.result.Findings, f)
 	return &c.result.Findings[len(c.result.Findings)-1]
+}
+
+// has says whether there is a finding of a rule about a statement.
+func (c *checker) has(st *statement, id string) bool {
+	return slices.ContainsFunc(c.result.Findings, func(f Finding) bool {
+		return f.ID == id && f.File == st.script.source.Path && f.Line >= st.Line && f.Line <= st.EndLine
+	})
 }
 
 // aboutFile is a finding without a statement.

@@ -95,6 +95,27 @@ func (s *statement) runsAlone() bool {
 	}
 }
 
+// harmless are changes of a table that PostgreSQL makes in its catalogs alone.
+var harmless = []string{
+	"AT_EnableRowSecurity", "AT_DisableRowSecurity", "AT_ForceRowSecurity", "AT_NoForceRowSecurity", "AT_ChangeOwner", "AT_ColumnDefault",
+	"AT_DropNotNull", "AT_DropConstraint", "AT_DropColumn", "AT_EnableTrig", "AT_DisableTrig", "AT_SetStatistics", "AT_SetRelOptions", "AT_ReplicaIdentity",
+}
+
+// mayRead says whether the statement may read, or write, a table as a whole.
+func (s *statement) mayRead() bool {
+	switch s.tree.Kind {
+	case "AlterTableStmt":
+		return slices.ContainsFunc(s.tree.list("cmds"), func(c tree) bool { return !slices.Contains(harmless, c.str("subtype")) })
+	case "IndexStmt", "ReindexStmt", "RefreshMatViewStmt", "ClusterStmt", "VacuumStmt", "AlterDomainStmt", "CreateTableAsStmt",
+		"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "SelectStmt", "CopyStmt":
+		return true
+	case "CreateStmt":
+		return s.tree.has("partbound")
+	default:
+		return false
+	}
+}
+
 // option says whether a list of DefElem has one that is on.
 func (n node) option(list, name string) bool {
 	return slices.ContainsFunc(n.list(list), func(d tree) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"strings"
 
 	"github.com/atlasctl/atlasctl/ops/pg"
 )
@@ -33,10 +34,11 @@ func (c *checker) absentExtension(ctx context.Context, st *statement) (absent bo
 	c.report(st, "ATL-MIG-064", fmt.Sprintf("extension %s is not installed on this server: the statement was left out", extension))
 	c.failed[extension] = st.script.file.Path
 	for _, option := range st.tree.list("options") {
-		if option.str("defname") != "schema" {
+		schema := option.one("arg").text()
+		if option.str("defname") != "schema" || strings.HasPrefix(schema, "pg_") {
 			continue
 		}
-		if err := c.s.exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+pg.Ident(option.one("arg").text())); err != nil {
+		if err := c.s.exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+pg.Ident(schema)); err != nil {
 			return true, err
 		}
 	}

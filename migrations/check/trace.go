@@ -33,7 +33,7 @@ func (c *checker) trace(ctx context.Context, s *script) error {
 	if err := c.s.begin(ctx); err != nil {
 		return err
 	}
-	if err := c.fill(ctx, s, targets); err != nil {
+	if err := c.fill(ctx, s, c.read(s, targets)); err != nil {
 		return errors.Join(err, c.s.exec(context.WithoutCancel(ctx), "ROLLBACK"))
 	}
 	for _, st := range s.statements {
@@ -47,6 +47,15 @@ func (c *checker) trace(ctx context.Context, s *script) error {
 		st.effect = e
 		if !st.inTransaction { // its locks end with it
 			st.effect.held = nil
+		}
+	}
+	var rest float64
+	for _, st := range slices.Backward(s.statements) {
+		if e := st.effect; e != nil && st.inTransaction {
+			rest += e.seconds
+			e.locked = rest
+		} else if e != nil {
+			e.locked = e.seconds
 		}
 	}
 	return c.s.exec(ctx, "ROLLBACK")
@@ -80,6 +89,17 @@ func (c *checker) targets(ctx context.Context, s *script) ([]*relation, error) {
 		}
 	}
 	return targets, nil
+}
+
+// read are the targets that a statement may read as a whole: the others need no
+// rows, which take longer to make up than all the rest.
+func (c *checker) read(s *script, targets []*relation) []*relation {
+	reading := slices.DeleteFunc(slices.Clone(s.statements), func(st *statement) bool { return !st.mayRead() })
+	named := s.before.targets(reading)
+	return slices.DeleteFunc(targets, func(r *relation) bool {
+		ofDomain := !slices.Contains(s.before.targets(s.statements), r)
+		return !ofDomain && !slices.Contains(named, r)
+	})
 }
 
 // forget takes back how many rows tables have: they are asked for each script.
