@@ -54,6 +54,8 @@ type checker struct {
 	seedDone map[string]bool       // statements of the seed that have worked
 	used     map[*source.Allow]bool
 	untimed  map[*script]bool // of which it was said that there is no lock_timeout
+	several  map[*script]bool // of which it was said that it locks several tables
+	last     *facts.Facts     // the schema as the last file has left it; nil if that was not read
 	types    map[typeKey]columnType
 	ups      map[*source.File]*script
 }
@@ -68,7 +70,7 @@ func Run(ctx context.Context, o Options) (r Result, err error) {
 	}
 	c := &checker{
 		o: o, made: map[uint32]*statement{}, failed: map[string]string{}, unfilled: map[string]bool{}, seedDone: map[string]bool{},
-		used: map[*source.Allow]bool{}, untimed: map[*script]bool{}, ups: map[*source.File]*script{},
+		used: map[*source.Allow]bool{}, untimed: map[*script]bool{}, several: map[*script]bool{}, ups: map[*source.File]*script{},
 	}
 	err = withScratch(ctx, o.Config, func(config *pgx.ConnConfig) error {
 		var err error
@@ -163,12 +165,13 @@ func (c *checker) file(ctx context.Context, f *source.File) (err error) {
 	if err := c.trace(ctx, up); err != nil {
 		return err
 	}
-	var before *facts.Facts
-	if f.HasDown {
+	before := c.last
+	if f.HasDown && before == nil {
 		if before, err = c.facts(ctx); err != nil {
 			return err
 		}
 	}
+	c.last = nil
 	applied, err := c.apply(ctx, up)
 	if err != nil {
 		return err

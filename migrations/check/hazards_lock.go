@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -32,13 +33,12 @@ func (c *checker) locks(st *statement) {
 		c.report(st, "ATL-MIG-030", fmt.Sprintf("works while %s is locked by an earlier statement of the transaction", strings.Join(named(exclusive), ", ")))
 	}
 	for _, l := range e.locks {
-		if !l.stopsReaders() || !l.Relation.isTable() {
+		if !l.stopsReaders() || !l.Relation.isTable() || c.several[st.script] {
 			continue
 		}
-		for _, other := range exclusive {
-			if other != l.Relation && !related(other, l.Relation) {
-				c.report(st, "ATL-MIG-031", fmt.Sprintf("takes ACCESS EXCLUSIVE on %s while the transaction holds it on %s", l.Relation, other))
-			}
+		if other := slices.IndexFunc(exclusive, func(r *relation) bool { return r != l.Relation && !related(r, l.Relation) }); other >= 0 {
+			c.several[st.script] = true // once for a file: it is to be split
+			c.report(st, "ATL-MIG-031", fmt.Sprintf("takes ACCESS EXCLUSIVE on %s while the transaction holds it on %s", l.Relation, exclusive[other]))
 		}
 	}
 }

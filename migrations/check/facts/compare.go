@@ -21,6 +21,8 @@ func (d Difference) String() string {
 		return what + " is new"
 	case d.Property == "" && d.After == nil:
 		return what + " is missing"
+	case d.Property == "": // a change of Drift's
+		return what + " is dropped and made again"
 	case d.Before == nil:
 		return fmt.Sprintf("%s: %s %s, was not set", what, d.Property, *d.After)
 	case d.After == nil:

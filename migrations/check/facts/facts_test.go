@@ -62,6 +62,14 @@ func TestExtensionsAreOneObject(t *testing.T) {
 		ALTER EXTENSION plpgsql ADD TABLE public.member; ALTER EXTENSION plpgsql ADD SEQUENCE public.member_a_seq;
 		ALTER EXTENSION plpgsql ADD FUNCTION public.member(); ALTER EXTENSION plpgsql ADD TYPE public.kind`)
 	differences(t, facts.Compare(before, read(t, conn)))
+
+	exec(t, conn, `DROP EXTENSION plpgsql`)
+	without := read(t, conn)
+	differences(t, facts.Compare(before, without), "extension plpgsql is missing")
+	run(t, conn, facts.Drift(without, before))
+	same(t, before, read(t, conn), "made again", nil)
+	run(t, conn, facts.Drift(before, without))
+	same(t, without, read(t, conn), "dropped", nil)
 }
 
 func TestWholeObjectsAreOneDifference(t *testing.T) {

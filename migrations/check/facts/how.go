@@ -47,5 +47,5 @@ var rank = map[string]int{
 	"schema": 1, "extension": 2, "collation": 3, "type": 4, "domain": 5, "sequence": 6, "table": 7, "foreign table": 8, "column": 9,
 	"constraint": 10, "function": 11, "procedure": 12, "aggregate": 13, "view": 14, "materialized view": 15, "index": 16, "statistics": 17,
 	"rule": 18, "trigger": 19, "policy": 20, "publication": 21, "event trigger": 22, "default privileges": 23,
-	"foreign data wrapper": 24, "server": 25, "text search configuration": 26,
+	"foreign data wrapper": 24, "server": 25, "user mapping": 26, "text search configuration": 27,
 }

@@ -22,20 +22,21 @@ var fixture string
 func TestMutations(t *testing.T) {
 	roles(t)
 	conn := made(t)
+	base := read(t, conn)
 	version := major(t.Context(), t, conn)
 	for _, m := range mutations {
 		if m.since > version {
 			continue
 		}
-		if !t.Run(m.do, func(t *testing.T) { m.test(t, conn) }) {
+		if !t.Run(m.do, func(t *testing.T) { m.test(t, conn, base) }) {
 			conn.Close(t.Context())
 			conn = made(t) // who knows what is left behind
+			base = read(t, conn)
 		}
 	}
 }
 
-func (m mutation) test(t *testing.T, conn *pgx.Conn) {
-	base := read(t, conn)
+func (m mutation) test(t *testing.T, conn *pgx.Conn, base *facts.Facts) {
 	exec(t, conn, m.do)
 	changed := read(t, conn)
 	differences := facts.Compare(base, changed)
@@ -69,7 +70,6 @@ func made(t *testing.T) *pgx.Conn {
 	t.Helper()
 	conn := pinned(t, pgtest.Database(t))
 	exec(t, conn, fixture)
-	read(t, conn)
 	return conn
 }
 

@@ -249,7 +249,7 @@ var mutations = []mutation{
 	{do: `ALTER SERVER elsewhere VERSION '2'`, undo: `ALTER SERVER elsewhere VERSION '1'`, changes: `server elsewhere`},
 	{do: `ALTER SERVER elsewhere OPTIONS (ADD a 'secret')`, undo: `ALTER SERVER elsewhere OPTIONS (DROP a)`, changes: `server elsewhere`, hand: true, handBack: true},
 	{do: `GRANT USAGE ON FOREIGN SERVER elsewhere TO facts_bob`, undo: `REVOKE USAGE ON FOREIGN SERVER elsewhere FROM facts_bob`, changes: `server elsewhere`},
-	{do: `DROP USER MAPPING FOR facts_bob SERVER elsewhere`, undo: `CREATE USER MAPPING FOR facts_bob SERVER elsewhere`, changes: `user mapping FOR facts_bob SERVER elsewhere`, hand: true, handBack: true},
+	{do: `DROP USER MAPPING FOR facts_bob SERVER elsewhere`, undo: `CREATE USER MAPPING FOR facts_bob SERVER elsewhere`, changes: `user mapping FOR facts_bob SERVER elsewhere`, handBack: true},
 	{do: `ALTER FOREIGN TABLE app.far OPTIONS (ADD a 'secret')`, undo: `ALTER FOREIGN TABLE app.far OPTIONS (DROP a)`, changes: `foreign table app.far`, hand: true, handBack: true},
 	{do: `ALTER FOREIGN TABLE app.far ADD b text NOT NULL DEFAULT 'x'`, undo: `ALTER FOREIGN TABLE app.far DROP b`, changes: `column app.far.b`},
 	{do: `DROP FOREIGN TABLE app.far`, undo: `CREATE FOREIGN TABLE app.far (a int OPTIONS (secret_name 'secret')) SERVER elsewhere OPTIONS (password 'secret')`, changes: `foreign table app.far`, handBack: true},

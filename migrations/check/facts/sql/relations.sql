@@ -55,7 +55,7 @@ CROSS JOIN LATERAL (VALUES
      CASE m.relkind WHEN 'r' THEN ARRAY[format('ALTER TABLE %s SET LOGGED', m.ident)] END),
     ('definition', m.query, CASE m.relkind WHEN 'v' THEN 'fit' ELSE 'part' END,
      CASE m.relkind WHEN 'v' THEN ARRAY[concat('CREATE OR REPLACE VIEW ', m.ident, m.options, E' AS\n', m.query)] END,
-     CASE m.relkind WHEN 'v' THEN ARRAY(SELECT concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod), a.attcollation)
+     CASE m.relkind WHEN 'v' THEN ARRAY(SELECT concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod), a.attcollation::regcollation)
                                         FROM pg_attribute a WHERE a.attrelid = m.oid AND a.attnum > 0 ORDER BY a.attnum) END),
     ('row security', CASE WHEN m.relrowsecurity THEN 'enabled' END, 'set',
      ARRAY[format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', m.ident)], ARRAY[format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY', m.ident)]),
