@@ -18,10 +18,6 @@ var (
 	keyColumnSQL string
 	//go:embed sql/builders.sql
 	buildersSQL string
-	//go:embed sql/taken.sql
-	takenSQL string
-	//go:embed sql/reserved.sql
-	reservedSQL string
 )
 
 // Options are the choices of a conversion.
@@ -333,82 +329,4 @@ func (s *survey) warnWidened(spec Spec, ix Index) {
 			"ON CONFLICT (%s) no longer matches, and no foreign key can reference them",
 		kind, ix.Name, joinColumns(ix.Columns), spec.Key, joinColumns(ix.Columns)),
 		map[string]any{"columns": ix.Columns, "added": spec.Key}, "use ON CONFLICT ("+joinColumns(ix.Columns)+", "+spec.Key+")")
-}
-
-// nameBlockers are other relations that bear a name that the conversion needs.
-func (s *survey) nameBlockers(ctx context.Context, db *pg.DB, spec Spec, o Options) error {
-	h := spec.History()
-	var schemaExists bool
-	if err := db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)`, h.Schema).Scan(&schemaExists); err != nil {
-		return fmt.Errorf("look for schema %s: %w", h.Schema, err)
-	}
-	if !schemaExists {
-		s.block("ATL-PART-013", spec.Table.String(), fmt.Sprintf("schema %s for the leaves does not exist", h.Schema), nil,
-			"CREATE SCHEMA "+pg.Ident(h.Schema))
-	}
-	rows, err := db.Query(ctx, takenSQL, []string{spec.Table.Schema, h.Schema}, s.newNames(spec, o), s.table.OID)
-	if err != nil {
-		return fmt.Errorf("look for the names that %s will need: %w", spec.Table, err)
-	}
-	taken, err := pgx.CollectRows(rows, pgx.RowToStructByPos[pg.Name])
-	if err != nil {
-		return fmt.Errorf("look for the names that %s will need: %w", spec.Table, err)
-	}
-	if err := s.reservedBlockers(ctx, db, spec); err != nil {
-		return err
-	}
-	for _, name := range taken {
-		s.block("ATL-PART-013", spec.Table.String(), fmt.Sprintf("the name %s, which the history leaf or an index of it needs, is taken", name), nil,
-			fmt.Sprintf("rename or drop %s", name))
-	}
-	return nil
-}
-
-// reservedBlockers are parts of the table that bear a name like those which
-// manifests leave out.
-func (s *survey) reservedBlockers(ctx context.Context, db *pg.DB, spec Spec) error {
-	own := []string{checkName}
-	for _, ix := range s.indexes {
-		own = append(own, stagingIndex(ix))
-	}
-	for _, g := range guardsOf(spec.Table, s.table.Owner, s.inbound) {
-		own = append(own, g.newName())
-		own = append(own, g.childTriggers()...)
-	}
-	rows, err := db.Query(ctx, reservedSQL, s.table.OID, own)
-	if err != nil {
-		return fmt.Errorf("look for names that are atlasctl's: %w", err)
-	}
-	var what, rename string
-	var guards bool
-	_, err = pgx.ForEachRow(rows, []any{&what, &rename, &guards}, func() error {
-		if guards {
-			s.block("ATL-PART-012", spec.Table.String(), what+" stands in for a foreign key to a table that was converted before, and would be lost", nil,
-				"drop that foreign key, or revert the other table first")
-			return nil
-		}
-		s.block("ATL-PART-013", spec.Table.String(), what+" has a name of the kind that atlasctl gives to what is its own", nil, rename)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("look for names that are atlasctl's: %w", err)
-	}
-	return nil
-}
-
-// newNames are the names of relations that the conversion gives.
-func (s *survey) newNames(spec Spec, o Options) []string {
-	names := []string{spec.History().Table}
-	for _, name := range s.manifest.historyIndexes(spec) {
-		names = append(names, name)
-	}
-	for _, ix := range s.indexes {
-		if s.widened(ix, spec, o) {
-			names = append(names, stagingIndex(ix))
-		}
-	}
-	for _, id := range s.manifest.Of(kindIdentity) {
-		names = append(names, retiredSequence(spec, id))
-	}
-	return names
 }
