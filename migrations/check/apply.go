@@ -48,15 +48,12 @@ func (c *checker) apply(ctx context.Context, s *script) (done bool, err error) {
 			if err == nil {
 				continue
 			}
-			pe, ok := errors.AsType[*pgconn.PgError](err)
-			if !ok || c.s.worker.IsClosed() {
+			pe, ok := c.s.refusal(ctx, err)
+			if !ok {
 				return false, err
 			}
 			c.failure(st, pe)
-			if open {
-				return false, c.s.exec(ctx, "ROLLBACK")
-			}
-			return false, nil
+			return false, c.s.exec(ctx, "ROLLBACK") // a warning outside a transaction
 		}
 		// A goose block outside a transaction is a transaction of its own.
 		if open && c.o.Set.Layout == source.Goose && !s.source.InTransaction {
@@ -145,9 +142,13 @@ func (c *checker) commit(ctx context.Context, s *script, cluster string) (done b
 		return false, c.s.exec(ctx, "ROLLBACK")
 	}
 	err = c.s.exec(ctx, "COMMIT")
-	if pe, ok := errors.AsType[*pgconn.PgError](err); ok && !c.s.worker.IsClosed() { // a deferred constraint
-		c.failure(last, pe)
-		return false, nil
+	if err == nil {
+		return true, nil
 	}
-	return err == nil, err
+	pe, ok := c.s.refusal(ctx, err) // a deferred constraint
+	if !ok {
+		return false, err
+	}
+	c.failure(last, pe)
+	return false, nil
 }

@@ -38,7 +38,6 @@ type seeder struct {
 	s      *session
 	before *catalog
 	asked  map[uint32]bool
-	filled []*relation
 	failed []string // tables that no row could be made up for
 }
 
@@ -89,7 +88,6 @@ func (f *seeder) fill(ctx context.Context, r *relation) error {
 		}
 		if ok {
 			r.Rows = seedRows
-			f.filled = append(f.filled, r)
 			return nil
 		}
 	}

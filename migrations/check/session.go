@@ -41,7 +41,19 @@ type session struct {
 
 func openSession(ctx context.Context, config *pgx.ConnConfig) (*session, error) {
 	s := &session{config: config}
-	worker := config.Copy()
+	if err := s.connect(ctx); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.observer, err = pgx.ConnectConfig(ctx, pinned(config)); err != nil {
+		return nil, errors.Join(fmt.Errorf("connect to the scratch database: %w", err), s.worker.Close(ctx))
+	}
+	return s, nil
+}
+
+// connect opens the worker, also anew when a migration has ended it.
+func (s *session) connect(ctx context.Context) (err error) {
+	worker := s.config.Copy()
 	// Prepared statements would outlive what they read, or be discarded.
 	worker.DefaultQueryExecMode = pgx.QueryExecModeDescribeExec
 	worker.RuntimeParams["statement_timeout"] = runTimeout
@@ -51,15 +63,28 @@ func openSession(ctx context.Context, config *pgx.ConnConfig) (*session, error) 
 			s.notices = append(s.notices, strings.Split(n.Detail, "\n")...)
 		}
 	}
-	var err error
 	if s.worker, err = pgx.ConnectConfig(ctx, worker); err != nil {
-		return nil, fmt.Errorf("connect to the scratch database: %w", err)
-	}
-	if s.observer, err = pgx.ConnectConfig(ctx, pinned(config)); err != nil {
-		return nil, errors.Join(fmt.Errorf("connect to the scratch database: %w", err), s.worker.Close(ctx))
+		return fmt.Errorf("connect to the scratch database: %w", err)
 	}
 	s.pid = s.worker.PgConn().PID()
-	return s, nil
+	return nil
+}
+
+// refusal is what PostgreSQL says against a statement, also if it was the last
+// that the session heard; then the session is a new one. ok is false for an error
+// of another kind.
+func (s *session) refusal(ctx context.Context, err error) (pe *pgconn.PgError, ok bool) {
+	pe, ok = errors.AsType[*pgconn.PgError](err)
+	if !s.worker.IsClosed() {
+		return pe, ok
+	}
+	if ctx.Err() != nil || s.connect(ctx) != nil {
+		return nil, false
+	}
+	if !ok {
+		pe = &pgconn.PgError{Severity: "FATAL", Code: "08006", Message: "the connection was lost: " + err.Error()}
+	}
+	return pe, true
 }
 
 func (s *session) close(ctx context.Context) error {

@@ -41,6 +41,9 @@ func (c *checker) trace(ctx context.Context, s *script) error {
 			continue
 		}
 		e, err := c.s.trace(ctx, st.Statement, s.before)
+		if _, lost := c.s.refusal(ctx, err); err != nil && lost {
+			return nil // it ends its session: applying the file says so
+		}
 		if err != nil {
 			return fmt.Errorf("line %d: %w", st.Line, err)
 		}
