@@ -25,6 +25,9 @@ func (c *checker) apply(ctx context.Context, s *script) (done bool, err error) {
 			return false, err
 		}
 	}
+	if s.own {
+		return c.applyOwn(ctx, s)
+	}
 	open := false
 	var cluster string
 	for _, chunk := range s.chunks {
@@ -65,6 +68,34 @@ func (c *checker) apply(ctx context.Context, s *script) (done bool, err error) {
 	}
 	if open {
 		return c.commit(ctx, s, cluster)
+	}
+	return true, nil
+}
+
+// applyOwn runs a script that begins and ends its transactions itself.
+func (c *checker) applyOwn(ctx context.Context, s *script) (done bool, err error) {
+	var cluster, now string
+	for _, st := range s.statements {
+		switch {
+		case st.begins():
+			err = c.clusterState(ctx, &cluster)
+		case st.ends():
+			if err = c.clusterState(ctx, &now); err == nil && now != cluster {
+				err = &pgconn.PgError{Severity: "ERROR", Code: codeNotHere, Message: notHere}
+			}
+		}
+		if err == nil {
+			err = c.applyOne(ctx, st)
+		}
+		if err == nil {
+			continue
+		}
+		pe, ok := c.s.refusal(ctx, err)
+		if !ok {
+			return false, err
+		}
+		c.failure(st, pe)
+		return false, c.s.exec(ctx, "ROLLBACK") // a warning outside a transaction
 	}
 	return true, nil
 }

@@ -278,3 +278,24 @@ func TestDrift(t *testing.T) {
 		t.Errorf("differences after the fixes: %v", found(again))
 	}
 }
+
+// A plain file that begins and ends its transactions itself is run as it is.
+func TestOwnTransactions(t *testing.T) {
+	t.Parallel()
+	r := run(t, check.Options{Prepare: "CREATE SCHEMA a", Set: files{
+		"1_t.sql": "BEGIN;\nCREATE TABLE a.t (id bigint PRIMARY KEY, n int);\nCOMMIT;\n",
+		"2_steps.sql": `SET lock_timeout = '1s';
+BEGIN;
+ALTER TABLE a.t ADD CONSTRAINT k CHECK (n > 0) NOT VALID;
+COMMIT;
+BEGIN;
+ALTER TABLE a.t VALIDATE CONSTRAINT k;
+COMMIT;
+CREATE INDEX CONCURRENTLY i ON a.t (n);
+`,
+		"3_open.sql": "BEGIN;\nCREATE TABLE a.u (id bigint);\n",
+	}.set(t, source.Plain)})
+	if diff := cmp.Diff([]string{"057 3_open.sql:1"}, without(found(r), "005")); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+}

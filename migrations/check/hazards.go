@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
 )
 
 // hazards goes through the statements of a script. What a statement did decides
@@ -43,6 +45,8 @@ func (c *checker) hazards(s *script) {
 			c.copyRows(st)
 		case "UpdateStmt", "DeleteStmt":
 			c.wholeTable(st)
+		case "DoStmt":
+			c.block(st)
 		}
 		c.locks(st)
 	}
@@ -73,7 +77,15 @@ func (s *statement) scans(r *relation) (scans, known bool) {
 // scansOrMay is true for a scan that was seen, and where none could be.
 func (s *statement) scansOrMay(r *relation) bool {
 	scans, known := s.scans(r)
-	return scans || !known
+	return scans || !known && !s.misled(r)
+}
+
+// misled says whether an earlier statement about the table failed on rows that
+// were made up: then nothing is known of what would follow.
+func (s *statement) misled(r *relation) bool {
+	return slices.ContainsFunc(s.script.statements[:s.index], func(earlier *statement) bool {
+		return earlier.failed() && earlier.effect.err.Code[:2] == "23" && earlier.target() == r
+	})
 }
 
 // failed says whether PostgreSQL refused the statement on tables with rows.
@@ -190,13 +202,14 @@ func (c *checker) rebuild(st *statement) {
 
 // alterDomain looks at constraints that reach into tables.
 func (c *checker) alterDomain(st *statement) {
-	sub := st.tree.str("subtype")
-	if sub != "C" && sub != "O" || st.tree.at("def", "Constraint").flag("skip_validation") {
+	e := st.effect
+	if e == nil || !e.traced || e.err != nil {
 		return
 	}
-	if e := st.effect; e != nil && e.traced && e.err == nil {
-		if tables := tablesOf(e.scanned); len(tables) > 0 {
-			c.report(st, "ATL-MIG-022", "reads "+strings.Join(named(tables), ", ")+" while nobody can write there")
+	if tables := tablesOf(e.scanned); len(tables) > 0 {
+		f := c.report(st, "ATL-MIG-022", "reads "+strings.Join(named(tables), ", ")+" while nobody can write there")
+		if st.tree.str("subtype") == "V" {
+			f.Severity, f.Fix = pg.Warn, "run it when few write: there is no way without" // the safe way, but for this
 		}
 	}
 }
@@ -223,6 +236,24 @@ func (c *checker) rename(st *statement) {
 	case slices.Contains(renamed, kind) && t != nil && !st.remakes(relationName(n.at("relation"))):
 		c.report(st, "ATL-MIG-024", fmt.Sprintf("renames %s to %s", t, n.str("newname")))
 	}
+}
+
+// block looks at what a DO block did: what it says is only known to PL/pgSQL.
+func (c *checker) block(st *statement) {
+	e := st.effect
+	if e == nil || e.err != nil {
+		return
+	}
+	var worked []*relation
+	for _, l := range e.locks {
+		if l.Relation.isTable() && l.atLeast("ShareLock") && (e.scans(l.Relation) || e.rewrites(l.Relation)) && !slices.Contains(worked, l.Relation) {
+			worked = append(worked, l.Relation)
+		}
+	}
+	if len(worked) > 0 {
+		c.report(st, "ATL-MIG-065", "reads or rewrites "+strings.Join(named(worked), ", ")+" under a lock that stops others")
+	}
+	c.cascade(st)
 }
 
 func (c *checker) truncate(st *statement) {

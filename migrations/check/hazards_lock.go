@@ -12,11 +12,9 @@ func (c *checker) locks(st *statement) {
 	if e == nil || !e.traced || e.err != nil {
 		return
 	}
-	for _, l := range e.locks {
-		if l.Relation.isTable() && l.atLeast("ShareRowExclusiveLock") && !e.timeout && !c.untimed[st.script] {
-			c.untimed[st.script] = true // once for a file: one SET mends it
-			c.report(st, "ATL-MIG-029", fmt.Sprintf("waits without end for %s on %s, and others behind it", sqlMode(l.Mode), l.Relation))
-		}
+	if worst, ok := e.worst(); ok && !e.timeout && !c.untimed[st.script] && !st.givesWay() {
+		c.untimed[st.script] = true // once for a file: one SET mends it
+		c.report(st, "ATL-MIG-029", fmt.Sprintf("waits without end for %s on %s, and others behind it", sqlMode(worst.Mode), worst.Relation))
 	}
 	var exclusive []*relation
 	for _, l := range e.held {
@@ -43,6 +41,22 @@ func (c *checker) locks(st *statement) {
 	}
 }
 
+// worst is the strongest of the locks that stop others.
+func (e *effect) worst() (worst lock, ok bool) {
+	for _, l := range e.locks {
+		stops := l.Relation.isTable() && l.atLeast("ShareLock") || l.Relation.Kind == "i" && l.stopsReaders()
+		if stops && (!ok || !worst.atLeast(l.Mode)) {
+			worst, ok = l, true
+		}
+	}
+	return worst, ok
+}
+
+// givesWay says whether a statement only tries for its strongest lock.
+func (s *statement) givesWay() bool {
+	return s.tree.Kind == "VacuumStmt" && !s.tree.option("options", "full")
+}
+
 // related says whether two tables are parts of one partitioned table.
 func related(a, b *relation) bool {
 	return a.Parent == b.OID || b.Parent == a.OID || a.Parent != 0 && a.Parent == b.Parent
@@ -66,6 +80,9 @@ func (c *checker) script(s *script) {
 	var last *statement
 	outside := 0
 	for _, st := range s.statements {
+		if st.ends() {
+			clear(unvalidated) // what follows is another transaction
+		}
 		if !st.inTransaction && !st.isTransactionControl() && !strings.HasPrefix(st.tree.Kind, "VariableSet") {
 			outside++
 			if outside == 2 && !s.dropsThenMakes() {

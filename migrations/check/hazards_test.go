@@ -24,6 +24,10 @@ CREATE VIEW shows AS SELECT id FROM t;
 CREATE MATERIALIZED VIEW kept AS SELECT id FROM p;
 CREATE DOMAIN d AS text;
 CREATE TABLE of_d (id bigint PRIMARY KEY, c d);
+CREATE DOMAIN checked AS text;
+CREATE TABLE of_checked (id bigint PRIMARY KEY, c checked);
+ALTER DOMAIN checked ADD CONSTRAINT k CHECK (VALUE <> 'never') NOT VALID;
+CREATE TABLE sure (id bigint PRIMARY KEY, n int, CONSTRAINT known CHECK (n IS NOT NULL));
 CREATE TYPE mood AS ENUM ('good', 'bad');
 CREATE TABLE parent (id bigint, at timestamptz NOT NULL, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
 CREATE TABLE parent_1 PARTITION OF parent FOR VALUES FROM ('2025-01-01 00:00+00') TO ('2025-02-01 00:00+00');
@@ -59,6 +63,8 @@ func TestHazards(t *testing.T) {
 		{sql: "REFRESH MATERIALIZED VIEW kept", want: "004"},
 		{sql: "ALTER TABLE t ALTER n SET NOT NULL", want: "006"},
 		{sql: "ALTER TABLE t ADD CONSTRAINT k CHECK (n IS NOT NULL) NOT VALID", want: "018"},
+		{sql: "--bare\nALTER TABLE sure ALTER n SET NOT NULL", want: "029"},
+		{sql: "ALTER TABLE t ADD c int; ALTER TABLE t ADD CONSTRAINT k CHECK (c IS NOT NULL) NOT VALID; ALTER TABLE t VALIDATE CONSTRAINT k; ALTER TABLE t ALTER c SET NOT NULL", want: "017 032"},
 		{sql: "ALTER TABLE t ADD c text NOT NULL", want: "007"},
 		{sql: "ALTER TABLE t ADD c text NOT NULL DEFAULT 'x'"},
 		{sql: "ALTER TABLE t ADD c timestamptz DEFAULT now()"},
@@ -86,6 +92,7 @@ func TestHazards(t *testing.T) {
 		{sql: "ALTER TABLE t ADD EXCLUDE USING btree (n WITH =)", want: "021"},
 		{sql: "ALTER DOMAIN d ADD CONSTRAINT k CHECK (VALUE <> 'never')", want: "022"},
 		{sql: "ALTER DOMAIN d ADD CONSTRAINT k CHECK (VALUE <> 'never') NOT VALID"},
+		{sql: "ALTER DOMAIN checked VALIDATE CONSTRAINT k", want: "022"},
 		{sql: "ALTER TABLE t RENAME a TO b", want: "023"},
 		{sql: "ALTER TABLE t RENAME TO u", want: "024"},
 		{sql: "ALTER TABLE t RENAME TO u; CREATE VIEW t AS SELECT * FROM u"},
@@ -98,6 +105,12 @@ func TestHazards(t *testing.T) {
 		{sql: "DROP VIEW shows; CREATE VIEW shows AS SELECT id, a FROM t"},
 		{sql: "TRUNCATE t", want: "028"},
 		{sql: "--bare\nALTER TABLE t ADD c int", want: "029"},
+		{sql: "--bare\nCREATE INDEX i ON t (n)", want: "001 029"},
+		{sql: "--bare\nREINDEX INDEX t_a", want: "004 029"},
+		{sql: "--alone\nVACUUM t"},
+		{sql: "--alone\nVACUUM FULL t", want: "004 029"},
+		{sql: "DO $$ BEGIN ALTER TABLE t ALTER n SET NOT NULL; END $$", want: "065"},
+		{sql: "DO $$ BEGIN ALTER TABLE t ADD c int; END $$"},
 		{sql: "ALTER TABLE t ADD c int; UPDATE t SET c = 1 WHERE id = 1", want: "030"},
 		{sql: "ALTER TABLE t ADD c int; ALTER TABLE p ADD c int", want: "031"},
 		{sql: "ALTER TABLE t ADD c int; ALTER TABLE t ADD e int", want: "032"},

@@ -75,10 +75,18 @@ func (s *session) traceOutside(ctx context.Context, st *statement, before *catal
 	}
 }
 
-// addBriefLocks adds the lock that DETACH PARTITION CONCURRENTLY takes at its end
-// on the partition, which is too short to be seen each time.
+// addBriefLocks adds locks that are too short to be seen each time: that of VACUUM
+// FULL, and that of DETACH PARTITION CONCURRENTLY at its end on the partition.
 // https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DETACH-PARTITION
 func (s *statement) addBriefLocks(e *effect) {
+	if s.tree.Kind == "VacuumStmt" && s.tree.option("options", "full") {
+		for _, v := range s.tree.list("rels") {
+			r := s.before(relationName(v.at("relation")))
+			if l := (lock{r, "AccessExclusiveLock"}); r != nil && !slices.Contains(e.locks, l) {
+				e.locks = append(e.locks, l)
+			}
+		}
+	}
 	for _, cmd := range s.tree.list("cmds") {
 		leaf := s.before(relationName(cmd.at("def", "PartitionCmd", "name")))
 		if l := (lock{leaf, "AccessExclusiveLock"}); cmd.str("subtype") == "AT_DetachPartition" && leaf != nil && !slices.Contains(e.locks, l) {

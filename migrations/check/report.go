@@ -182,11 +182,21 @@ func (c *checker) problems() {
 			f.Fix = p.Detail
 		}
 		if p.Kind == source.TransactionControl && c.o.Set.Layout == source.Plain {
+			if c.isOwn(p.File) {
+				continue
+			}
 			f.Severity = pg.Warn // whoever runs them may begin none
 		}
 		c.silence(&f)
 		c.add(f)
 	}
+}
+
+// isOwn says whether a file begins and ends its transactions itself.
+func (c *checker) isOwn(path string) bool {
+	return slices.ContainsFunc(c.o.Set.Files, func(f *source.File) bool {
+		return f.Up.Path == path && c.parsed(f).own || f.Down.Path == path && parseScript(f, &f.Down, c.o.Set.Layout).own
+	})
 }
 
 // silence looks for a comment that allows a finding about a place in a file:

@@ -137,7 +137,7 @@ var catalogue = []Rule{
 	{
 		"ATL-MIG-022", pg.Error, "domain constraint that scans tables",
 		"Every table with a column of the domain is read while nobody can write to it.",
-		"ALTER DOMAIN … ADD CONSTRAINT … NOT VALID, then VALIDATE CONSTRAINT",
+		"ALTER DOMAIN … ADD CONSTRAINT … NOT VALID, and VALIDATE CONSTRAINT when few write: it keeps writers waiting as well",
 	},
 	{
 		"ATL-MIG-023", pg.Error, "renamed column",
@@ -309,4 +309,9 @@ var catalogue = []Rule{
 	{"ATL-MIG-062", pg.Info, "not looked at by the parser", "The server accepts it, the parser does not know it: only what it did was looked at.", ""},
 	{"ATL-MIG-063", pg.Error, "drift", "The database is not what its migrations make.", ""},
 	{"ATL-MIG-064", pg.Info, "extension that is not there", "It is not installed on this server, so what uses it can't be checked.", "check on a server that has it: --database-url"},
+	{
+		"ATL-MIG-065", pg.Error, "block that reads or rewrites tables under a lock",
+		"What a DO block does is one transaction: its locks are held until all of it is done.",
+		"the statements outside of the block, each the safe way",
+	},
 }

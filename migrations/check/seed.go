@@ -81,14 +81,16 @@ func (f *seeder) fill(ctx context.Context, r *relation) error {
 	if err != nil {
 		return err
 	}
-	for _, all := range []bool{true, false} { // else as few columns as it takes
-		ok, err := f.try(ctx, insertSQL(table, columns, bound, all))
-		if err != nil {
-			return err
-		}
-		if ok {
-			r.Rows = seedRows
-			return nil
+	for _, allowed := range []bool{true, false} { // a CHECK may mention what is allowed, or what is not
+		for _, all := range []bool{true, false} { // else as few columns as it takes
+			ok, err := f.try(ctx, insertSQL(table, columns, bound, all, allowed))
+			if err != nil {
+				return err
+			}
+			if ok {
+				r.Rows = seedRows
+				return nil
+			}
 		}
 	}
 	f.failed = append(f.failed, r.String())
@@ -144,7 +146,7 @@ func (f *seeder) lowerBound(ctx context.Context, r *relation) (bound [2]string, 
 }
 
 // insertSQL makes up rows. Names and types are the server's own words.
-func insertSQL(table string, columns []column, bound [2]string, all bool) string {
+func insertSQL(table string, columns []column, bound [2]string, all, literals bool) string {
 	var names, values, joins []string
 	for n, c := range columns {
 		if c.Automatic || c.HasDefault && !(c.InUnique && c.Class != "b") && bound[0] != c.Name {
@@ -152,6 +154,9 @@ func insertSQL(table string, columns []column, bound [2]string, all bool) string
 		}
 		if !all && !c.NotNull {
 			continue
+		}
+		if !literals {
+			c.Literals = nil
 		}
 		v := c.value()
 		switch {
@@ -222,6 +227,9 @@ func (c *catalog) targets(statements []*statement) []*relation {
 	for _, s := range statements {
 		for _, n := range s.mentioned() {
 			add(c.find(n))
+		}
+		for _, r := range s.inBody(c) {
+			add(r)
 		}
 	}
 	return all

@@ -117,6 +117,19 @@ func (s *session) begin(ctx context.Context) error {
 	return s.exec(ctx, "BEGIN")
 }
 
+// baseline is what has been read so far: by making up rows, and by the
+// transactions before, since a session reports that about once a second.
+// https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-STATS-VIEWS
+func (s *session) baseline(ctx context.Context, before *catalog) error {
+	var all []lock
+	for _, r := range before.byOID {
+		if r.isTable() {
+			all = append(all, lock{Relation: r})
+		}
+	}
+	return s.measure(ctx, &effect{}, all)
+}
+
 // savepoint is what a statement is undone to, so that the next is looked at as well.
 const savepoint = "atlasctl_check"
 

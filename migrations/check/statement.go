@@ -1,6 +1,7 @@
 package check
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -27,6 +28,9 @@ type script struct {
 	chunks     [][]*statement
 	before     *catalog
 	down       bool
+	// own says that a plain file begins and ends its transactions itself, so that
+	// nobody begins one around it.
+	own bool
 }
 
 // parseScript parses the statements of a direction.
@@ -42,6 +46,9 @@ func parseScript(f *source.File, src *source.Script, layout source.Layout) *scri
 			s.statements, of = append(s.statements, one), append(of, one)
 		}
 		s.chunks = append(s.chunks, of)
+	}
+	if s.own = layout == source.Plain && s.controlsItself(); s.own {
+		return s
 	}
 	// Where no runner is known, a file that can't run in a transaction doesn't.
 	outside := slices.ContainsFunc(s.statements, (*statement).runsOutside)
@@ -60,6 +67,33 @@ func parseScript(f *source.File, src *source.Script, layout source.Layout) *scri
 	return s
 }
 
+// controlsItself says whether a script begins transactions and ends each of them,
+// and notes which statements are in one.
+func (s *script) controlsItself() bool {
+	open, any := false, false
+	for _, st := range s.statements {
+		switch {
+		case st.begins() && open, st.ends() && !open:
+			return false
+		case st.begins():
+			open, any = true, true
+		case st.ends():
+			open = false
+		}
+		st.inTransaction = open && !st.begins()
+	}
+	return any && !open
+}
+
+// begins and ends say whether it is BEGIN or COMMIT, or a form of them.
+func (s *statement) begins() bool {
+	return slices.Contains([]string{"TRANS_STMT_BEGIN", "TRANS_STMT_START"}, s.tree.str("kind")) && s.isTransactionControl()
+}
+
+func (s *statement) ends() bool {
+	return slices.Contains([]string{"TRANS_STMT_COMMIT", "TRANS_STMT_ROLLBACK"}, s.tree.str("kind")) && s.isTransactionControl()
+}
+
 // runsOutside says whether PostgreSQL refuses it in a transaction block.
 func (s *statement) runsOutside() bool {
 	n := s.tree.node
@@ -67,7 +101,8 @@ func (s *statement) runsOutside() bool {
 	case "IndexStmt", "DropStmt":
 		return n.flag("concurrent")
 	case "ReindexStmt":
-		return n.option("params", "concurrently") || n.str("kind") == "REINDEX_OBJECT_SCHEMA" || n.str("kind") == "REINDEX_OBJECT_DATABASE"
+		return n.option("params", "concurrently") ||
+			slices.Contains([]string{"REINDEX_OBJECT_SCHEMA", "REINDEX_OBJECT_SYSTEM", "REINDEX_OBJECT_DATABASE"}, n.str("kind"))
 	case "AlterTableStmt":
 		return slices.ContainsFunc(n.list("cmds"), func(c tree) bool {
 			return c.str("subtype") == "AT_DetachPartition" && c.at("def", "PartitionCmd").flag("concurrent")
@@ -107,7 +142,7 @@ func (s *statement) mayRead() bool {
 	case "AlterTableStmt":
 		return slices.ContainsFunc(s.tree.list("cmds"), func(c tree) bool { return !slices.Contains(harmless, c.str("subtype")) })
 	case "IndexStmt", "ReindexStmt", "RefreshMatViewStmt", "ClusterStmt", "VacuumStmt", "AlterDomainStmt", "CreateTableAsStmt",
-		"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "SelectStmt", "CopyStmt":
+		"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "SelectStmt", "CopyStmt", "DoStmt":
 		return true
 	case "CreateStmt":
 		return s.tree.has("partbound")
@@ -137,6 +172,26 @@ func (s *statement) mentioned() []name {
 		all = append(all, s.dropped()...)
 	}
 	relations(map[string]any(s.tree.node), func(n node) { all = append(all, relationName(n)) })
+	return all
+}
+
+var word = regexp.MustCompile(`[\pL_][\pL\pN_$]*`)
+
+// inBody are the relations whose names stand anywhere in the body of a DO block.
+func (s *statement) inBody(before *catalog) []*relation {
+	if s.tree.Kind != "DoStmt" {
+		return nil
+	}
+	words := map[string]bool{}
+	for _, w := range word.FindAllString(s.Text, -1) {
+		words[w], words[strings.ToLower(w)] = true, true
+	}
+	var all []*relation
+	for _, r := range before.byOID {
+		if r.isTable() && words[r.Name] {
+			all = append(all, r)
+		}
+	}
 	return all
 }
 

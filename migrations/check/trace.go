@@ -36,7 +36,16 @@ func (c *checker) trace(ctx context.Context, s *script) error {
 	if err := c.fill(ctx, s, c.read(s, targets)); err != nil {
 		return errors.Join(err, c.s.exec(context.WithoutCancel(ctx), "ROLLBACK"))
 	}
+	if err := c.s.baseline(ctx, s.before); err != nil {
+		return errors.Join(err, c.s.exec(context.WithoutCancel(ctx), "ROLLBACK"))
+	}
+	var ended []lock // of transactions that the file has ended itself
 	for _, st := range s.statements {
+		if st.ends() {
+			if ended, err = c.s.locks(ctx, s.before); err != nil {
+				return err
+			}
+		}
 		if st.runsOutside() || st.isTransactionControl() {
 			continue
 		}
@@ -48,8 +57,9 @@ func (c *checker) trace(ctx context.Context, s *script) error {
 			return fmt.Errorf("line %d: %w", st.Line, err)
 		}
 		st.effect = e
+		e.held = slices.DeleteFunc(e.held, func(l lock) bool { return slices.Contains(ended, l) })
 		if !st.inTransaction { // its locks end with it
-			st.effect.held = nil
+			e.held = nil
 		}
 	}
 	var rest float64
