@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -57,6 +60,14 @@ A comment silences one finding at the statement that follows it:
 			if err := f.fail.check(); err != nil {
 				return err
 			}
+			for _, name := range []string{"dir", "base", "against", "seed", "postgres", "database-url"} {
+				if flag := cmd.Flags().Lookup(name); flag.Changed && flag.Value.String() == "" {
+					return pg.Usagef("--%s is empty: is a variable not set?", name)
+				}
+			}
+			if f.postgres != "" && !supportedVersion.MatchString(f.postgres) {
+				return pg.Usagef("--postgres %s: want 14 to 18, or a release of one", f.postgres)
+			}
 			return a.migrateCheck(cmd.Context(), f)
 		},
 	}
@@ -71,6 +82,8 @@ A comment silences one finding at the statement that follows it:
 	f.fail.add(cmd)
 	return cmd
 }
+
+var supportedVersion = regexp.MustCompile(`^1[4-8](\.[0-9.a-z-]+)?$`)
 
 // migrateCheck checks one or more sets and shows what was found.
 func (a *app) migrateCheck(ctx context.Context, f checkFlags) error {
@@ -172,7 +185,7 @@ func (f checkFlags) options(ctx context.Context) ([]check.Options, error) {
 			return nil, err
 		}
 	}
-	if common.Set, err = source.Read(fsys, f.dir, layout); err != nil {
+	if common.Set, err = source.Read(fsys, relative(f.dir), layout); err != nil {
 		return nil, err
 	}
 	if len(common.Set.Files) == 0 && len(common.Set.Problems) == 0 {
@@ -184,6 +197,19 @@ func (f checkFlags) options(ctx context.Context) ([]check.Options, error) {
 		}
 	}
 	return []check.Options{common}, nil
+}
+
+// relative is a directory as seen from here, if it is below: reports want files
+// by their place in the repository.
+func relative(dir string) string {
+	here, err := os.Getwd()
+	if err != nil || !filepath.IsAbs(dir) {
+		return dir
+	}
+	if below, err := filepath.Rel(here, dir); err == nil && !strings.HasPrefix(below, "..") {
+		return below
+	}
+	return dir
 }
 
 // embedded are atlasctl's own migrations.

@@ -3,25 +3,17 @@ package check
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/atlasctl/atlasctl/migrations/check/source"
 )
 
-// clusterSQL is what a migration may not change on a server that isn't the
-// check's own: roles, who is in which, and settings of roles and databases.
-const clusterSQL = `SELECT pg_catalog.md5(pg_catalog.concat(
-	(SELECT pg_catalog.string_agg(r::text, ',' ORDER BY r.oid) FROM pg_catalog.pg_roles r),
-	(SELECT pg_catalog.string_agg(m::text, ',' ORDER BY m.roleid, m.member) FROM pg_catalog.pg_auth_members m),
-	(SELECT pg_catalog.string_agg(s::text, ',' ORDER BY s.setdatabase, s.setrole) FROM pg_catalog.pg_db_role_setting s)))`
-
 // apply runs a script as its runner does. A failure becomes a finding, and done
 // is false; the error is of the session itself.
 func (c *checker) apply(ctx context.Context, s *script) (done bool, err error) {
-	if c.o.Set.Layout == source.Supabase {
-		if err := c.s.exec(ctx, "RESET ALL"); err != nil {
+	if c.o.Set.Layout != source.Goose { // which keeps its session, and what files set in it
+		if err := c.s.exec(ctx, "RESET ALL; RESET ROLE"); err != nil {
 			return false, err
 		}
 	}
@@ -29,14 +21,14 @@ func (c *checker) apply(ctx context.Context, s *script) (done bool, err error) {
 		return c.applyOwn(ctx, s)
 	}
 	open := false
-	var cluster string
+	var cluster string // the state of what all databases share, before the transaction
 	for _, chunk := range s.chunks {
 		for _, st := range chunk {
 			if st.inTransaction && !open {
 				if err := c.s.begin(ctx); err != nil {
 					return false, err
 				}
-				if err := c.clusterState(ctx, &cluster); err != nil {
+				if cluster, err = c.shared(ctx); err != nil {
 					return false, err
 				}
 				open = true
@@ -78,10 +70,10 @@ func (c *checker) applyOwn(ctx context.Context, s *script) (done bool, err error
 	for _, st := range s.statements {
 		switch {
 		case st.begins():
-			err = c.clusterState(ctx, &cluster)
+			cluster, err = c.shared(ctx)
 		case st.ends():
-			if err = c.clusterState(ctx, &now); err == nil && now != cluster {
-				err = &pgconn.PgError{Severity: "ERROR", Code: codeNotHere, Message: notHere}
+			if now, err = c.shared(ctx); err == nil && now != cluster {
+				err = errNotHere
 			}
 		}
 		if err == nil {
@@ -101,9 +93,41 @@ func (c *checker) applyOwn(ctx context.Context, s *script) (done bool, err error
 }
 
 func (c *checker) applyOne(ctx context.Context, st *statement) error {
-	if c.o.Foreign && !st.inTransaction && st.reachesCluster() {
-		return &pgconn.PgError{Severity: "ERROR", Code: codeNotHere, Message: notHere}
+	if c.o.Foreign {
+		if st.reachesOut() || st.isTransactionControl() && !st.script.own && (st.begins() || st.ends()) {
+			return errNotHere
+		}
+		if !st.inTransaction && !st.runsOutside() && !st.isTransactionControl() {
+			return c.applyWatched(ctx, st)
+		}
 	}
+	return c.applyAny(ctx, st)
+}
+
+// applyWatched runs a statement that needs no transaction in one, so that it can
+// be taken back.
+func (c *checker) applyWatched(ctx context.Context, st *statement) error {
+	if err := c.s.begin(ctx); err != nil {
+		return err
+	}
+	before, err := c.shared(ctx)
+	if err == nil {
+		err = c.applyAny(ctx, st)
+	}
+	var after string
+	if err == nil {
+		after, err = c.shared(ctx)
+	}
+	if err == nil && after != before {
+		err = errNotHere
+	}
+	if err != nil {
+		return errors.Join(err, c.s.exec(ctx, "ROLLBACK"))
+	}
+	return c.s.exec(ctx, "COMMIT")
+}
+
+func (c *checker) applyAny(ctx context.Context, st *statement) error {
 	if absent, err := c.absentExtension(ctx, st); absent || err != nil {
 		return err
 	}
@@ -128,40 +152,11 @@ func (c *checker) applyOne(ctx context.Context, st *statement) error {
 	return err
 }
 
-// codeNotHere is ours: no SQLSTATE of PostgreSQL begins with X.
-const (
-	codeNotHere = "XA001"
-	notHere     = "it changes roles or settings of the whole server, which isn't the check's own; it was not kept"
-)
-
-// reachesCluster says whether a statement outside a transaction is about more
-// than its database.
-func (s *statement) reachesCluster() bool {
-	switch s.tree.Kind {
-	case "CreateRoleStmt", "AlterRoleStmt", "AlterRoleSetStmt", "DropRoleStmt", "GrantRoleStmt", "AlterSystemStmt", "CreatedbStmt",
-		"AlterDatabaseStmt", "AlterDatabaseSetStmt", "DropdbStmt", "CreateTableSpaceStmt", "DropTableSpaceStmt", "CreateSubscriptionStmt",
-		"DoStmt", "CallStmt", "":
-		return true
-	default:
-		return false
-	}
-}
-
-func (c *checker) clusterState(ctx context.Context, state *string) error {
-	if !c.o.Foreign {
-		return nil
-	}
-	if err := c.s.worker.QueryRow(ctx, clusterSQL).Scan(state); err != nil {
-		return fmt.Errorf("look at roles: %w", err)
-	}
-	return nil
-}
-
 // commit ends a transaction, unless it has changed what is not its own.
 func (c *checker) commit(ctx context.Context, s *script, cluster string) (done bool, err error) {
 	last := s.statements[len(s.statements)-1]
-	var now string
-	if err := c.clusterState(ctx, &now); err != nil {
+	now, err := c.shared(ctx)
+	if err != nil {
 		if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
 			c.failure(last, pe)
 			return false, c.s.exec(ctx, "ROLLBACK")
@@ -169,7 +164,7 @@ func (c *checker) commit(ctx context.Context, s *script, cluster string) (done b
 		return false, err
 	}
 	if now != cluster {
-		c.failure(s.statements[0], &pgconn.PgError{Severity: "ERROR", Code: codeNotHere, Message: notHere})
+		c.failure(s.statements[0], errNotHere)
 		return false, c.s.exec(ctx, "ROLLBACK")
 	}
 	err = c.s.exec(ctx, "COMMIT")

@@ -34,12 +34,17 @@ func readCatalog(ctx context.Context, conn *pgx.Conn) (*catalog, error) {
 	return c, nil
 }
 
-// find resolves a name as a session would whose search_path has public first.
-func (c *catalog) find(n name) *relation {
-	if n.Schema == "" {
-		n.Schema = "public"
+// find resolves a name as a session with this search_path would.
+func (c *catalog) find(n name, path []string) *relation {
+	if n.Schema != "" {
+		return c.byName[n]
 	}
-	return c.byName[n]
+	for _, schema := range path {
+		if r := c.byName[name{schema, n.Name}]; r != nil {
+			return r
+		}
+	}
+	return nil
 }
 
 // tree are a relation and its partitions.

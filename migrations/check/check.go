@@ -42,10 +42,12 @@ type Options struct {
 
 // checker checks one set.
 type checker struct {
-	o      Options
-	s      *session
-	major  int
-	result Result
+	o     Options
+	s     *session
+	major int
+	// readsPasswords says that the role may see whether a password changes.
+	readsPasswords bool
+	result         Result
 
 	made     map[uint32]*statement // who made an object
 	released *catalog              // before the batch, with a Base
@@ -55,6 +57,7 @@ type checker struct {
 	used     map[*source.Allow]bool
 	untimed  map[*script]bool // of which it was said that there is no lock_timeout
 	several  map[*script]bool // of which it was said that it locks several tables
+	live     *pgx.Conn        // to the database to compare with; nil without
 	last     *facts.Facts     // the schema as the last file has left it; nil if that was not read
 	types    map[typeKey]columnType
 	ups      map[*source.File]*script
@@ -65,11 +68,18 @@ type checker struct {
 // migrations is in the findings.
 func Run(ctx context.Context, o Options) (r Result, err error) {
 	warm := warmUp()
+	var live *pgx.Conn
+	if o.Against != nil { // if it can't be reached, say so before all the work
+		if live, err = pgx.ConnectConfig(ctx, pinned(o.Against)); err != nil {
+			return r, fmt.Errorf("connect to the database to compare with: %w", err)
+		}
+		defer func() { err = errors.Join(err, live.Close(context.WithoutCancel(ctx))) }()
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	c := &checker{
-		o: o, made: map[uint32]*statement{}, failed: map[string]string{}, unfilled: map[string]bool{}, seedDone: map[string]bool{},
+		o: o, live: live, made: map[uint32]*statement{}, failed: map[string]string{}, unfilled: map[string]bool{}, seedDone: map[string]bool{},
 		used: map[*source.Allow]bool{}, untimed: map[*script]bool{}, several: map[*script]bool{}, ups: map[*source.File]*script{},
 	}
 	err = withScratch(ctx, o.Config, func(config *pgx.ConnConfig) error {
@@ -96,6 +106,9 @@ func (c *checker) prepare(ctx context.Context) error {
 		return err
 	}
 	c.major = version / 10_000
+	if err := c.s.worker.QueryRow(ctx, "SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT')").Scan(&c.readsPasswords); err != nil {
+		return err
+	}
 	for _, sql := range []string{c.shim(), c.o.Prepare} {
 		if sql == "" {
 			continue

@@ -2,7 +2,6 @@ package check
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -23,7 +22,7 @@ var platformSchemas = []string{
 }
 
 // drift compares a live database with what the migrations make.
-func (c *checker) drift(ctx context.Context) (err error) {
+func (c *checker) drift(ctx context.Context) error {
 	if c.o.Against == nil {
 		return nil
 	}
@@ -35,11 +34,7 @@ func (c *checker) drift(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	live, err := pgx.ConnectConfig(ctx, pinned(c.o.Against))
-	if err != nil {
-		return fmt.Errorf("connect to the database to compare with: %w", err)
-	}
-	defer func() { err = errors.Join(err, live.Close(context.WithoutCancel(ctx))) }()
+	live := c.live
 	var version int
 	if err := live.QueryRow(ctx, "SELECT pg_catalog.current_setting('server_version_num')::int").Scan(&version); err != nil {
 		return err
@@ -56,11 +51,11 @@ func (c *checker) drift(ctx context.Context) (err error) {
 	}
 	r := ruleOf("ATL-MIG-063")
 	for _, change := range facts.Drift(has, wanted) {
-		if strings.Contains(change.Object, "goose_db_version") {
+		if slices.Contains([]string{"public.goose_db_version", "public.goose_db_version_id_seq"}, change.Object) {
 			continue
 		}
 		f := Finding{Finding: pg.Finding{
-			ID: r.ID, Severity: r.Severity, Object: change.Object, Message: change.String(), Fix: change.ByHand,
+			ID: r.ID, Severity: r.Severity, Object: change.Object, Message: drifted(change), Fix: change.ByHand,
 			Evidence: map[string]any{"file": "", "line": 0, "statement": "", "locks": []string{}, "kind": change.Kind, "property": change.Property, "live": change.Before, "wanted": change.After},
 		}}
 		if len(change.SQL) > 0 {
@@ -69,6 +64,25 @@ func (c *checker) drift(ctx context.Context) (err error) {
 		c.add(f)
 	}
 	return nil
+}
+
+// drifted says in words what the database has that the migrations don't make, or
+// the other way round.
+func drifted(c facts.Change) string {
+	what := c.Kind + " " + c.Object
+	if c.Property != "" {
+		what += ", " + c.Property
+	}
+	switch {
+	case c.Before == nil:
+		return what + " is not in the database, but in the migrations"
+	case c.After == nil && c.Kind == "table", c.After == nil && c.Kind == "column":
+		return what + " is in the database, but not in the migrations; the fix loses what it holds"
+	case c.After == nil:
+		return what + " is in the database, but not in the migrations"
+	default:
+		return fmt.Sprintf("%s is %s in the database, and %s in the migrations", what, oneLine(*c.Before), oneLine(*c.After))
+	}
 }
 
 // pinned is a configuration whose sessions word definitions alike, whatever the

@@ -61,6 +61,7 @@ type effect struct {
 	seconds   float64     // until it was done
 	locked    float64     // seconds until its transaction was, during which others wait
 	rows      int64       // that it changed
+	skipped   bool        // IF EXISTS, or IF NOT EXISTS, left nothing to do
 	timeout   bool        // whether lock_timeout was set
 	err       *pgconn.PgError
 	traced    bool // false: it ran where nothing could be seen

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -13,7 +14,7 @@ import (
 func (c *checker) hazards(s *script) {
 	for _, st := range s.statements {
 		if !st.parsed {
-			if st.effect == nil || st.effect.err == nil {
+			if !c.has(st, "ATL-MIG-060") {
 				c.report(st, "ATL-MIG-062", "PostgreSQL's parser of version 17, which looks for hazards, does not know this statement; what it did was looked at")
 			}
 			c.locks(st)
@@ -21,6 +22,10 @@ func (c *checker) hazards(s *script) {
 		}
 		if st.inTransaction && st.runsOutside() && !c.has(st, "ATL-MIG-002") {
 			c.report(st, "ATL-MIG-002", "runs in a transaction, where PostgreSQL refuses it")
+		}
+		if st.effect != nil && st.effect.skipped && len(st.tree.list("cmds")) <= 1 {
+			c.locks(st)
+			continue
 		}
 		switch st.tree.Kind {
 		case "IndexStmt":
@@ -45,8 +50,12 @@ func (c *checker) hazards(s *script) {
 			c.copyRows(st)
 		case "UpdateStmt", "DeleteStmt":
 			c.wholeTable(st)
-		case "DoStmt":
+		case "DoStmt", "CallStmt", "SelectStmt":
 			c.block(st)
+		case "CreateTableAsStmt":
+			if st.tree.at("into", "rel").str("relpersistence") == "u" {
+				c.report(st, "ATL-MIG-033", fmt.Sprintf("%s is empty after a crash", relationName(st.tree.at("into", "rel"))))
+			}
 		}
 		c.locks(st)
 	}
@@ -114,8 +123,15 @@ func (c *checker) index(st *statement) {
 	}
 	f := c.report(st, "ATL-MIG-001", fmt.Sprintf("writers of %s wait until the index is built", t))
 	if t.Kind != "p" {
-		f.Fix = strings.Replace(st.Text, "INDEX", "INDEX CONCURRENTLY", 1) + "; in a file that runs outside a transaction"
+		f.Fix = concurrently(st.Text)
 	}
+}
+
+var indexWord = regexp.MustCompile(`(?i)^(CREATE\s+(UNIQUE\s+)?|DROP\s+)INDEX\b`)
+
+// concurrently is CREATE INDEX or DROP INDEX as it should be.
+func concurrently(sql string) string {
+	return indexWord.ReplaceAllString(sql, "${0} CONCURRENTLY") + "; in a file that runs outside a transaction"
 }
 
 // drop looks at DROP of what existed.
@@ -127,8 +143,7 @@ func (c *checker) drop(st *statement) {
 		switch {
 		case what == "INDEX":
 			if r != nil && !n.flag("concurrent") {
-				c.report(st, "ATL-MIG-003", fmt.Sprintf("everybody who uses the table of %s waits behind it", name)).Fix =
-					strings.Replace(st.Text, "INDEX", "INDEX CONCURRENTLY", 1) + "; in a file that runs outside a transaction"
+				c.report(st, "ATL-MIG-003", fmt.Sprintf("everybody who uses the table of %s waits behind it", name)).Fix = concurrently(st.Text)
 			}
 		case what == "TABLE" && r != nil && r.IsLeaf:
 			c.report(st, "ATL-MIG-044", fmt.Sprintf("drops partition %s of a live table, with its rows", r))
@@ -215,7 +230,19 @@ func (c *checker) alterDomain(st *statement) {
 }
 
 // renamed are the kinds of objects that programs name.
-var renamed = []string{"OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_FOREIGN_TABLE", "OBJECT_SCHEMA", "OBJECT_FUNCTION", "OBJECT_PROCEDURE", "OBJECT_TYPE"}
+var renamed = []string{"OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_FOREIGN_TABLE"}
+
+// renamedInCode are those that no relation stands for.
+var renamedInCode = []string{"OBJECT_FUNCTION", "OBJECT_PROCEDURE", "OBJECT_TYPE"}
+
+// objectName is the name of the object that a RENAME is about.
+func (t tree) objectName() string {
+	o := t.one("object")
+	if o.Kind == "List" {
+		return qualified(o.names("items")).String()
+	}
+	return qualified(o.names("objname")).String()
+}
 
 // rename looks at names that programs use.
 func (c *checker) rename(st *statement) {
@@ -233,6 +260,8 @@ func (c *checker) rename(st *statement) {
 		c.report(st, "ATL-MIG-023", fmt.Sprintf("renames column %s of %s", n.str("subname"), t))
 	case kind == "OBJECT_SCHEMA" && st.hadSchema(n.str("subname")):
 		c.report(st, "ATL-MIG-024", fmt.Sprintf("renames schema %s", n.str("subname")))
+	case slices.Contains(renamedInCode, kind) && !slices.Contains(st.script.makes(), st.tree.objectName()):
+		c.report(st, "ATL-MIG-024", fmt.Sprintf("renames %s to %s", st.tree.objectName(), n.str("newname")))
 	case slices.Contains(renamed, kind) && t != nil && !st.remakes(relationName(n.at("relation"))):
 		c.report(st, "ATL-MIG-024", fmt.Sprintf("renames %s to %s", t, n.str("newname")))
 	}

@@ -23,7 +23,7 @@ func (c *checker) alterTable(st *statement) {
 		case "AT_AlterColumnType":
 			c.alterType(st, t, cmd.str("name"), def.node)
 		case "AT_SetNotNull":
-			if st.scansOrMay(t) {
+			if scans, _ := st.scans(t); scans || st.scansOrMay(t) && !c.types[typeKey{t.OID, cmd.str("name")}].NotNull {
 				c.report(st, "ATL-MIG-006", fmt.Sprintf("reads %s to prove that %s is never NULL", t, cmd.str("name"))).Fix = notNullFix(t, cmd.str("name"))
 			}
 		case "AT_AddConstraint":
@@ -88,7 +88,8 @@ func (c *checker) addColumn(st *statement, t *relation, column node) {
 	rewrites, known := st.rewrites(t)
 	_, notNull := kinds["CONSTR_NOTNULL"]
 	_, isPrimary := kinds["CONSTR_PRIMARY"]
-	if (notNull || isPrimary) && !hasDefault && !automatic {
+	_, seen := st.scans(t)
+	if (notNull || isPrimary) && !hasDefault && !automatic && !seen { // a domain may have a default
 		c.report(st, "ATL-MIG-007", fmt.Sprintf("column %s has no value for the rows of %s", name, t))
 		return
 	}
@@ -106,7 +107,7 @@ func (c *checker) addColumn(st *statement, t *relation, column node) {
 	}
 	_, isUnique := kinds["CONSTR_UNIQUE"]
 	_, hasCheck := kinds["CONSTR_CHECK"]
-	scans, seen := st.scans(t)
+	scans, _ := st.scans(t)
 	if scans || !seen && (isUnique || hasCheck) {
 		c.report(st, "ATL-MIG-010", fmt.Sprintf("reads %s for a constraint of column %s", t, name))
 	}
@@ -137,7 +138,7 @@ func (c *checker) alterType(st *statement, t *relation, column string, def node)
 	if rewrites || !known && !widens(was, now) {
 		c.report(st, "ATL-MIG-011", fmt.Sprintf("rewrites %s and its indexes", t))
 	} else if st.effect != nil && (st.effect.scans(t) || st.effect.rebuilds(t)) {
-		c.report(st, "ATL-MIG-012", fmt.Sprintf("builds indexes of %s over %s anew", t, column))
+		c.report(st, "ATL-MIG-012", fmt.Sprintf("reads %s to make anew what depends on %s", t, column))
 	}
 	if length := typeLength(def); now == "varchar" && length > 0 && (was.Base == "text" || was.Base == "varchar" && (was.Length == 0 || was.Length > length)) {
 		c.report(st, "ATL-MIG-013", fmt.Sprintf("values of %s longer than %d make it fail", column, length))

@@ -29,6 +29,13 @@ CREATE TABLE of_checked (id bigint PRIMARY KEY, c checked);
 ALTER DOMAIN checked ADD CONSTRAINT k CHECK (VALUE <> 'never') NOT VALID;
 CREATE TABLE sure (id bigint PRIMARY KEY, n int, CONSTRAINT known CHECK (n IS NOT NULL));
 CREATE TYPE mood AS ENUM ('good', 'bad');
+CREATE TABLE of_mood (id bigint PRIMARY KEY, m mood);
+CREATE DOMAIN with_default AS int DEFAULT 5;
+CREATE TABLE flags (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, enabled bool DEFAULT false, at timestamptz DEFAULT now());
+CREATE TABLE picky (email text NOT NULL CHECK (email ~ '^[a-z]+@[a-z]+$'), known text CHECK (known IS NOT NULL));
+CREATE FUNCTION changes() RETURNS void LANGUAGE sql AS 'ALTER TABLE t ALTER n TYPE bigint';
+CREATE SCHEMA other;
+CREATE TABLE other.elsewhere (id bigint PRIMARY KEY, n int);
 CREATE TABLE parent (id bigint, at timestamptz NOT NULL, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
 CREATE TABLE parent_1 PARTITION OF parent FOR VALUES FROM ('2025-01-01 00:00+00') TO ('2025-02-01 00:00+00');
 CREATE TABLE parent_default PARTITION OF parent DEFAULT;
@@ -50,6 +57,9 @@ func TestHazards(t *testing.T) {
 		from int    // the first version that can run it
 	}{
 		{sql: "CREATE INDEX i ON t (n)", want: "001"},
+		{sql: "create unique index i on t (n)", want: "001"},
+		{sql: "SET LOCAL search_path = other; CREATE INDEX i ON elsewhere (n)", want: "001"},
+		{sql: "CREATE INDEX IF NOT EXISTS t_a ON t (a)"},
 		{sql: "CREATE INDEX i ON ONLY parent (id)"},
 		{sql: "CREATE TABLE own (id bigint); CREATE INDEX i ON own (id)"},
 		{sql: "--alone\nCREATE INDEX CONCURRENTLY i ON t (n)"},
@@ -62,10 +72,15 @@ func TestHazards(t *testing.T) {
 		{sql: "CLUSTER t USING t_a", want: "004"},
 		{sql: "REFRESH MATERIALIZED VIEW kept", want: "004"},
 		{sql: "ALTER TABLE t ALTER n SET NOT NULL", want: "006"},
+		{sql: "ALTER TABLE flags ALTER enabled SET NOT NULL", want: "006"},
+		{sql: "ALTER TABLE picky ALTER known SET NOT NULL"}, // no rows could be made up, but a check proves it
 		{sql: "ALTER TABLE t ADD CONSTRAINT k CHECK (n IS NOT NULL) NOT VALID", want: "018"},
 		{sql: "--bare\nALTER TABLE sure ALTER n SET NOT NULL", want: "029"},
 		{sql: "ALTER TABLE t ADD c int; ALTER TABLE t ADD CONSTRAINT k CHECK (c IS NOT NULL) NOT VALID; ALTER TABLE t VALIDATE CONSTRAINT k; ALTER TABLE t ALTER c SET NOT NULL", want: "017 032"},
 		{sql: "ALTER TABLE t ADD c text NOT NULL", want: "007"},
+		{sql: "ALTER TABLE t ADD COLUMN IF NOT EXISTS a text NOT NULL"},
+		{sql: "ALTER TABLE t ADD c with_default NOT NULL"},
+		{sql: "ALTER TABLE t DROP COLUMN IF EXISTS nothing"},
 		{sql: "ALTER TABLE t ADD c text NOT NULL DEFAULT 'x'"},
 		{sql: "ALTER TABLE t ADD c timestamptz DEFAULT now()"},
 		{sql: "ALTER TABLE t ADD c uuid DEFAULT gen_random_uuid()", want: "008"},
@@ -97,10 +112,12 @@ func TestHazards(t *testing.T) {
 		{sql: "ALTER TABLE t RENAME TO u", want: "024"},
 		{sql: "ALTER TABLE t RENAME TO u; CREATE VIEW t AS SELECT * FROM u"},
 		{sql: "CREATE SCHEMA s; ALTER TABLE t SET SCHEMA s", want: "024"},
+		{sql: "ALTER FUNCTION changes() RENAME TO changed", want: "024"},
 		{sql: "ALTER TYPE mood RENAME VALUE 'bad' TO 'worse'", want: "024"},
 		{sql: "ALTER TABLE t DROP v", want: "025"},
 		{sql: "DROP TABLE of_d", want: "026"},
 		{sql: "DROP TABLE t CASCADE", want: "026 027"},
+		{sql: "DROP TYPE mood CASCADE", want: "027"},
 		{sql: "DROP VIEW shows", want: "026"},
 		{sql: "DROP VIEW shows; CREATE VIEW shows AS SELECT id, a FROM t"},
 		{sql: "TRUNCATE t", want: "028"},
@@ -111,10 +128,12 @@ func TestHazards(t *testing.T) {
 		{sql: "--alone\nVACUUM FULL t", want: "004 029"},
 		{sql: "DO $$ BEGIN ALTER TABLE t ALTER n SET NOT NULL; END $$", want: "065"},
 		{sql: "DO $$ BEGIN ALTER TABLE t ADD c int; END $$"},
+		{sql: "SELECT changes()", want: "065"},
 		{sql: "ALTER TABLE t ADD c int; UPDATE t SET c = 1 WHERE id = 1", want: "030"},
 		{sql: "ALTER TABLE t ADD c int; ALTER TABLE p ADD c int", want: "031"},
 		{sql: "ALTER TABLE t ADD c int; ALTER TABLE t ADD e int", want: "032"},
 		{sql: "CREATE UNLOGGED TABLE own (id bigint)", want: "033"},
+		{sql: "CREATE UNLOGGED TABLE own AS SELECT id FROM t", want: "033"},
 		{sql: "CREATE TABLE own (id serial PRIMARY KEY)", want: "034"},
 		{sql: "CREATE TABLE own (id int PRIMARY KEY)", want: "034"},
 		{sql: "CREATE TABLE own (id int, PRIMARY KEY (id))", want: "034"},

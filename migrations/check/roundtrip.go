@@ -65,8 +65,10 @@ func oneLine(s string) string {
 
 // differs reports differences, if there are any.
 func (c *checker) differs(down *script, differences []facts.Difference, when string) bool {
-	// A column that is added again comes last: nothing could be done about it.
-	differences = slices.DeleteFunc(differences, func(d facts.Difference) bool { return d.Kind == "column" && d.Property == "position" })
+	// A column that is added again comes last, and nothing takes a validation back.
+	differences = slices.DeleteFunc(differences, func(d facts.Difference) bool {
+		return d.Kind == "column" && d.Property == "position" || d.Property == "validated"
+	})
 	if len(differences) == 0 {
 		return false
 	}

@@ -26,7 +26,8 @@ type column struct {
 	Name, Type, Base, Class, Category string
 	Length                            int
 	NotNull                           bool
-	Automatic, HasDefault, InUnique   bool
+	Automatic, Identity               bool // generated; numbered by itself
+	HasDefault, InUnique              bool
 	Literals                          []string
 	RefersTo                          string
 	RefersOID                         uint32 `db:"refers_oid"`
@@ -71,11 +72,8 @@ func (f *seeder) fill(ctx context.Context, r *relation) error {
 		}
 	}
 	table := r.sql()
-	if err := f.s.worker.QueryRow(ctx, "SELECT pg_catalog.count(*) FROM ONLY "+table).Scan(&r.Rows); err != nil {
-		return fmt.Errorf("count the rows of %s: %w", r, err)
-	}
-	if r.Rows > 0 {
-		return nil
+	if err := f.count(ctx, r); err != nil || r.Rows > 0 {
+		return err
 	}
 	bound, err := f.lowerBound(ctx, r)
 	if err != nil {
@@ -83,17 +81,23 @@ func (f *seeder) fill(ctx context.Context, r *relation) error {
 	}
 	for _, allowed := range []bool{true, false} { // a CHECK may mention what is allowed, or what is not
 		for _, all := range []bool{true, false} { // else as few columns as it takes
-			ok, err := f.try(ctx, insertSQL(table, columns, bound, all, allowed))
-			if err != nil {
+			if _, err := f.try(ctx, insertSQL(table, columns, bound, all, allowed)); err != nil {
 				return err
 			}
-			if ok {
-				r.Rows = seedRows
-				return nil
+			if err := f.count(ctx, r); err != nil || r.Rows > 0 {
+				return err
 			}
 		}
 	}
 	f.failed = append(f.failed, r.String())
+	return nil
+}
+
+// count counts what a table holds.
+func (f *seeder) count(ctx context.Context, r *relation) error {
+	if err := f.s.worker.QueryRow(ctx, "SELECT pg_catalog.count(*) FROM ONLY "+r.sql()).Scan(&r.Rows); err != nil {
+		return fmt.Errorf("count the rows of %s: %w", r, err)
+	}
 	return nil
 }
 
@@ -149,7 +153,7 @@ func (f *seeder) lowerBound(ctx context.Context, r *relation) (bound [2]string, 
 func insertSQL(table string, columns []column, bound [2]string, all, literals bool) string {
 	var names, values, joins []string
 	for n, c := range columns {
-		if c.Automatic || c.HasDefault && !(c.InUnique && c.Class != "b") && bound[0] != c.Name {
+		if c.Automatic || c.Identity || c.HasDefault && !(c.InUnique && c.Class != "b") && bound[0] != c.Name {
 			continue
 		}
 		if !all && !c.NotNull {
@@ -169,10 +173,14 @@ func insertSQL(table string, columns []column, bound [2]string, all, literals bo
 		}
 		names, values = append(names, c.Name), append(values, fmt.Sprintf("(%s)::%s", v, c.Type))
 	}
-	if len(names) == 0 {
-		return fmt.Sprintf("INSERT INTO %s DEFAULT VALUES", table)
+	if len(names) == 0 { // all have a default: one gets its value nevertheless
+		n := slices.IndexFunc(columns, func(c column) bool { return !c.Automatic })
+		if n < 0 {
+			return fmt.Sprintf("INSERT INTO %s DEFAULT VALUES", table)
+		}
+		names, values = []string{columns[n].Name}, []string{fmt.Sprintf("(%s)::%s", columns[n].value(), columns[n].Type)}
 	}
-	return fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM pg_catalog.generate_series(1, %d) AS g (i) %s",
+	return fmt.Sprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM pg_catalog.generate_series(1, %d) AS g (i) %s",
 		table, strings.Join(names, ", "), strings.Join(values, ", "), seedRows, strings.Join(joins, " "))
 }
 
@@ -226,10 +234,12 @@ func (c *catalog) targets(statements []*statement) []*relation {
 	}
 	for _, s := range statements {
 		for _, n := range s.mentioned() {
-			add(c.find(n))
+			add(c.find(n, s.path))
 		}
-		for _, r := range s.inBody(c) {
-			add(r)
+		if s.tree.Kind == "DoStmt" {
+			for _, r := range c.named(s.Text) {
+				add(r)
+			}
 		}
 	}
 	return all

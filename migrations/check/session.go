@@ -161,6 +161,7 @@ func (s *session) trace(ctx context.Context, st *source.Statement, before *catal
 		return e, s.exec(ctx, "ROLLBACK TO "+savepoint)
 	}
 	for _, n := range s.notices {
+		e.skipped = e.skipped || strings.HasSuffix(n, ", skipping")
 		if what, ok := strings.CutPrefix(n, "drop cascades to "); ok && !strings.HasSuffix(what, " other objects") {
 			e.cascaded = append(e.cascaded, what)
 		}

@@ -17,7 +17,8 @@ type statement struct {
 	tree          tree
 	parsed        bool // false: the parser doesn't know it; PostgreSQL may
 	inTransaction bool
-	effect        *effect // nil: it was not run
+	path          []string // the search_path, as the script has set it
+	effect        *effect  // nil: it was not run
 }
 
 // script is one direction of a file, parsed.
@@ -33,9 +34,28 @@ type script struct {
 	own bool
 }
 
+// defaultPath is where names are looked for unless a script says otherwise.
+var defaultPath = []string{"public"}
+
+// setsPath is the search_path after the statement.
+func (s *statement) setsPath(path []string) []string {
+	if s.tree.Kind != "VariableSetStmt" || s.tree.str("name") != "search_path" {
+		return path
+	}
+	if s.tree.str("kind") != "VAR_SET_VALUE" {
+		return defaultPath
+	}
+	var set []string
+	for _, a := range s.tree.list("args") {
+		set = append(set, node(a.at("sval")).str("sval"))
+	}
+	return set
+}
+
 // parseScript parses the statements of a direction.
 func parseScript(f *source.File, src *source.Script, layout source.Layout) *script {
 	s := &script{file: f, source: src}
+	path := defaultPath
 	for _, chunk := range src.Chunks {
 		var of []*statement
 		for _, st := range chunk.Statements {
@@ -43,6 +63,8 @@ func parseScript(f *source.File, src *source.Script, layout source.Layout) *scri
 			if t, err := parse(st.Text); err == nil {
 				one.tree, one.parsed = t, true
 			}
+			path = one.setsPath(path)
+			one.path = path
 			s.statements, of = append(s.statements, one), append(of, one)
 		}
 		s.chunks = append(s.chunks, of)
@@ -130,6 +152,11 @@ func (s *statement) runsAlone() bool {
 	}
 }
 
+// reachesUnnamed says whether the statement may be about tables that it doesn't name.
+func (s *statement) reachesUnnamed() bool {
+	return slices.Contains([]string{"DropStmt", "DoStmt", "CallStmt", "SelectStmt", "DropOwnedStmt", "AlterDomainStmt"}, s.tree.Kind)
+}
+
 // harmless are changes of a table that PostgreSQL makes in its catalogs alone.
 var harmless = []string{
 	"AT_EnableRowSecurity", "AT_DisableRowSecurity", "AT_ForceRowSecurity", "AT_NoForceRowSecurity", "AT_ChangeOwner", "AT_ColumnDefault",
@@ -177,17 +204,15 @@ func (s *statement) mentioned() []name {
 
 var word = regexp.MustCompile(`[\pL_][\pL\pN_$]*`)
 
-// inBody are the relations whose names stand anywhere in the body of a DO block.
-func (s *statement) inBody(before *catalog) []*relation {
-	if s.tree.Kind != "DoStmt" {
-		return nil
-	}
+// named are the tables whose names stand anywhere in a text, such as the body of
+// a block.
+func (c *catalog) named(text string) []*relation {
 	words := map[string]bool{}
-	for _, w := range word.FindAllString(s.Text, -1) {
+	for _, w := range word.FindAllString(text, -1) {
 		words[w], words[strings.ToLower(w)] = true, true
 	}
 	var all []*relation
-	for _, r := range before.byOID {
+	for _, r := range c.byOID {
 		if r.isTable() && words[r.Name] {
 			all = append(all, r)
 		}
@@ -241,7 +266,7 @@ func (s *statement) before(n name) *relation {
 	if s.script.before == nil {
 		return nil
 	}
-	return s.script.before.find(n)
+	return s.script.before.find(n, s.path)
 }
 
 // rest are the statements that follow in the script.

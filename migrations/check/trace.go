@@ -22,13 +22,11 @@ func (c *checker) trace(ctx context.Context, s *script) error {
 	if err != nil {
 		return err
 	}
-	if len(targets) == 0 {
+	if len(targets) == 0 && !slices.ContainsFunc(s.statements, (*statement).reachesUnnamed) {
 		return nil // whatever it does, it does to what is its own
 	}
-	if s.changesTypes() {
-		if err := c.readTypes(ctx, targets); err != nil {
-			return err
-		}
+	if err := c.readTypes(ctx, targets); err != nil {
+		return err
 	}
 	if err := c.s.begin(ctx); err != nil {
 		return err
@@ -46,7 +44,7 @@ func (c *checker) trace(ctx context.Context, s *script) error {
 				return err
 			}
 		}
-		if st.runsOutside() || st.isTransactionControl() {
+		if st.runsOutside() || st.isTransactionControl() || c.o.Foreign && st.reachesOut() {
 			continue
 		}
 		e, err := c.s.trace(ctx, st.Statement, s.before)
@@ -74,45 +72,69 @@ func (c *checker) trace(ctx context.Context, s *script) error {
 	return c.s.exec(ctx, "ROLLBACK")
 }
 
-// targets are the tables that a script reaches: those that it names, and those
-// with columns of a domain that it changes.
+// targets are the tables that a script reaches: those that it names, those with
+// columns of a domain that it changes, and those that functions name which it calls.
 func (c *checker) targets(ctx context.Context, s *script) ([]*relation, error) {
 	targets := s.before.targets(s.statements)
-	var domains []string
-	for _, st := range s.statements {
-		if st.tree.Kind == "AlterDomainStmt" {
-			domains = append(domains, qualified(st.tree.names("typeName")).Name)
-		}
-	}
-	if len(domains) == 0 {
-		return targets, nil
-	}
-	rows, err := c.s.observer.Query(ctx, `SELECT DISTINCT a.attrelid FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-		WHERE t.typname = ANY ($1::text[]) AND t.typtype = 'd' AND NOT a.attisdropped`, domains)
-	if err != nil {
-		return nil, fmt.Errorf("look for columns of a domain: %w", err)
-	}
-	oids, err := pgx.CollectRows(rows, pgx.RowTo[uint32])
-	if err != nil {
-		return nil, fmt.Errorf("look for columns of a domain: %w", err)
-	}
-	for _, oid := range oids {
-		if r := s.before.byOID[oid]; r != nil && r.isTable() && !slices.Contains(targets, r) {
+	also, err := c.unnamed(ctx, s)
+	for _, r := range also {
+		if !slices.Contains(targets, r) {
 			targets = append(targets, r)
 		}
 	}
-	return targets, nil
+	return targets, err
+}
+
+// unnamed are the tables that a script reaches without naming them.
+func (c *checker) unnamed(ctx context.Context, s *script) (tables []*relation, err error) {
+	var domains, functions []string
+	for _, st := range s.statements {
+		switch st.tree.Kind {
+		case "AlterDomainStmt":
+			domains = append(domains, qualified(st.tree.names("typeName")).Name)
+		case "SelectStmt", "CallStmt":
+			for _, f := range calls(st.tree.node) {
+				functions = append(functions, f[strings.LastIndex(f, ".")+1:])
+			}
+		}
+	}
+	if len(domains) > 0 {
+		rows, err := c.s.observer.Query(ctx, `SELECT DISTINCT a.attrelid FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+			WHERE t.typname = ANY ($1::text[]) AND t.typtype = 'd' AND NOT a.attisdropped`, domains)
+		if err != nil {
+			return nil, fmt.Errorf("look for columns of a domain: %w", err)
+		}
+		oids, err := pgx.CollectRows(rows, pgx.RowTo[uint32])
+		if err != nil {
+			return nil, fmt.Errorf("look for columns of a domain: %w", err)
+		}
+		for _, oid := range oids {
+			if r := s.before.byOID[oid]; r != nil && r.isTable() {
+				tables = append(tables, r)
+			}
+		}
+	}
+	if len(functions) > 0 {
+		rows, err := c.s.observer.Query(ctx, "SELECT prosrc FROM pg_catalog.pg_proc WHERE oid >= 16384 AND proname = ANY ($1::text[])", functions)
+		if err != nil {
+			return nil, fmt.Errorf("look into functions: %w", err)
+		}
+		bodies, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return nil, fmt.Errorf("look into functions: %w", err)
+		}
+		tables = append(tables, s.before.named(strings.Join(bodies, "\n"))...)
+	}
+	return tables, nil
 }
 
 // read are the targets that a statement may read as a whole: the others need no
 // rows, which take longer to make up than all the rest.
 func (c *checker) read(s *script, targets []*relation) []*relation {
-	reading := slices.DeleteFunc(slices.Clone(s.statements), func(st *statement) bool { return !st.mayRead() })
-	named := s.before.targets(reading)
-	return slices.DeleteFunc(targets, func(r *relation) bool {
-		ofDomain := !slices.Contains(s.before.targets(s.statements), r)
-		return !ofDomain && !slices.Contains(named, r)
-	})
+	harmless := slices.DeleteFunc(slices.Clone(s.statements), (*statement).mayRead)
+	reading := s.before.targets(slices.DeleteFunc(slices.Clone(s.statements), func(st *statement) bool { return !st.mayRead() }))
+	only := s.before.targets(harmless)
+	return slices.DeleteFunc(targets, func(r *relation) bool { return slices.Contains(only, r) && !slices.Contains(reading, r) })
 }
 
 // forget takes back how many rows tables have: they are asked for each script.
@@ -127,7 +149,7 @@ func (c *catalog) forget() {
 // it runs for good.
 const (
 	traceTimeout = "10s"
-	runTimeout   = "120s"
+	runTimeout   = "60s"
 )
 
 // fill gives the tables that a script names rows, first by the user's seed.
@@ -187,6 +209,7 @@ func (c *checker) failure(st *statement, pe *pgconn.PgError) {
 		f.Fix = fix
 	}
 	f.Line += newlinesBefore(st.Text, int(pe.Position))
+	f.Object, f.Evidence["line"] = fmt.Sprintf("%s:%d", f.File, f.Line), f.Line
 	f.Evidence["sqlstate"] = pe.Code
 	if from, ok := c.followsFrom(pe); ok && id == "ATL-MIG-060" {
 		f.Severity, f.Message = follow, message+"; this follows from the failure of "+from

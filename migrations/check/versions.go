@@ -3,7 +3,6 @@ package check
 import (
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/atlasctl/atlasctl/migrations/check/source"
@@ -67,11 +66,4 @@ func (c *checker) parsed(f *source.File) *script {
 	s := parseScript(f, &f.Up, c.o.Set.Layout)
 	c.ups[f] = s
 	return s
-}
-
-// changesTypes says whether a script has ALTER COLUMN … TYPE.
-func (s *script) changesTypes() bool {
-	return slices.ContainsFunc(s.statements, func(st *statement) bool {
-		return slices.ContainsFunc(st.tree.list("cmds"), func(cmd tree) bool { return cmd.str("subtype") == "AT_AlterColumnType" })
-	})
 }
