@@ -30,7 +30,8 @@ func (j *job) missingTable() {
 }
 
 // kindBlockers are those that the table's own entry in the catalogs shows.
-func (j *job) kindBlockers() {
+// emptied says that a reversion of it has left leaves to be dropped.
+func (j *job) kindBlockers(emptied bool) {
 	t := j.live
 	if t.Kind != "r" && t.Kind != "p" || t.Persistence == "t" {
 		j.block("002", fmt.Sprintf("%s is not an ordinary or partitioned table", t.Name),
@@ -40,7 +41,11 @@ func (j *job) kindBlockers() {
 	if t.IsLeaf {
 		j.block("002", fmt.Sprintf("%s is a partition of another table", t.Name), nil, "name the partitioned table")
 	}
-	if t.Inherits {
+	switch {
+	case emptied:
+		j.block("002", fmt.Sprintf("%s still has emptied leaves, since its reversion was not finished", t.Name), nil,
+			fmt.Sprintf("atlasctl partition revert %s finishes it", t.Name))
+	case t.Inherits:
 		j.block("002", fmt.Sprintf("%s takes part in inheritance: which of its rows are its own is not atlasctl's to say", t.Name), nil,
 			"ALTER TABLE … NO INHERIT …")
 	}

@@ -116,7 +116,11 @@ func (j *job) survey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if j.kindBlockers(); j.blocked() {
+	emptied, err := partitions.Unfinished(ctx, j.db, j.live)
+	if err != nil {
+		return err
+	}
+	if j.kindBlockers(emptied); j.blocked() {
 		return nil
 	}
 	if j.columns, err = readColumns(ctx, j.db, j.live.OID); err != nil {

@@ -6,14 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/atlasctl/atlasctl/ops/pg"
 )
 
-//go:embed sql/emptied.sql
-var emptiedSQL string
+var (
+	//go:embed sql/emptied.sql
+	emptiedSQL string
+	//go:embed sql/older.sql
+	olderSQL string
+)
 
 // A reversion moves rows out of leaves, and a transaction whose snapshot is
 // older still has to find them where they were: what it doesn't see yet in the
@@ -38,6 +43,16 @@ func emptied(leaves []Leaf) []relation {
 
 // emptiedName ends in what sql/emptied.sql looks for.
 func emptiedName(leaf pg.Name) pg.Name { return leaf.With(LeafName(ownPrefix+leaf.Table, "emptied")) }
+
+// Unfinished says whether a plain table still has leaves that a reversion has
+// emptied, which running it again drops.
+func Unfinished(ctx context.Context, q pg.Queryer, table *Table) (bool, error) {
+	if !table.Inherits {
+		return false, nil
+	}
+	left, err := readEmptied(ctx, q, table.OID)
+	return len(left) > 0, err
+}
 
 // readEmptied returns the emptied leaves that a plain table still has.
 func readEmptied(ctx context.Context, q pg.Queryer, table uint32) ([]relation, error) {
@@ -113,16 +128,55 @@ func dropEmptiedStep(db *pg.DB, spec Spec, table uint32, leaves []relation) Step
 		left, err := readEmptied(ctx, q, table)
 		return len(left) == 0, err
 	}
+	none := pg.Do(fmt.Sprintf(`BEGIN
+  IF %s THEN
+    RAISE EXCEPTION 'one of the emptied leaves has rows again';
+  END IF;
+END`, strings.Join(full, " OR ")))
 	step := lockedStep(db, Step{
 		Name: "drop the emptied leaves", Lock: "ACCESS EXCLUSIVE on them, once the transactions that are open now have ended",
-	}, l, drops)
+	}, l, append([]string{none}, drops...))
 	step.SQL = append([]string{waitForOpenTransactions}, step.SQL...)
 	drop := step.run
 	step.run = func(ctx context.Context) (pg.Held, error) {
 		if err := db.WaitForUsers(ctx, l.What); err != nil {
 			return pg.Held{}, err
 		}
+		if err := waitForOlder(ctx, db, l.What, l.Relations); err != nil {
+			return pg.Held{}, err
+		}
 		return drop(ctx)
 	}
 	return step
+}
+
+// waitForOlder waits until no snapshot is left that is older than the switch: one
+// that was exported outlives the transaction that took it. Those of other roles
+// are seen with pg_read_all_stats only.
+// https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-SYNCHRONIZATION
+func waitForOlder(ctx context.Context, db *pg.DB, what string, leaves []uint32) error {
+	deadline := time.Now().Add(db.LockDeadline)
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		rows, err := db.Query(ctx, olderSQL, leaves)
+		if err != nil {
+			return fmt.Errorf("%s: look for older snapshots: %w", what, err)
+		}
+		pids, err := pgx.CollectRows(rows, pgx.RowTo[int])
+		if err != nil {
+			return fmt.Errorf("%s: look for older snapshots: %w", what, err)
+		}
+		if len(pids) == 0 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			blockers, err := pg.Sessions(ctx, db, pids)
+			if err != nil {
+				return fmt.Errorf("%s: %w", what, err)
+			}
+			return db.NotNow(&pg.BusyError{Why: fmt.Sprintf("%s: waited %s for older snapshots", what, db.LockDeadline), Blockers: blockers})
+		}
+		if err := pg.Sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
 }

@@ -153,3 +153,52 @@ func refusesToConvert(t *testing.T, db *pg.DB) {
 		t.Errorf("convert amid a reversion: state %s, %+v, %v", r.State, r.Findings, err)
 	}
 }
+
+// A snapshot that was exported before the switch is found by whoever imports it
+// after it, also when the session that took it is gone.
+func TestAnImportedSnapshotSeesEveryRow(t *testing.T) {
+	t.Parallel()
+	url := fixture(t)
+	db := open(t, url)
+	convert(t, db, usageLogs, options)
+	pgtest.Exec(t, url, future)
+	owner, heir := pgtest.Connect(t, url), pgtest.Connect(t, url)
+	exec := func(conn *pgx.Conn, sql string) {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Error(err)
+		}
+	}
+	var snapshot string
+	export := func() {
+		exec(owner, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+		if err := owner.QueryRow(t.Context(), "SELECT pg_export_snapshot()").Scan(&snapshot); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := before("switch back", export)
+	o.OnEvent = func(first func(partitions.Event)) func(partitions.Event) {
+		return func(e partitions.Event) {
+			first(e)
+			if e.Step != "drop the emptied leaves" || e.Done {
+				return
+			}
+			go func() { // once the wait for those who are there has begun
+				time.Sleep(200 * time.Millisecond)
+				exec(heir, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+				exec(heir, "SET TRANSACTION SNAPSHOT '"+snapshot+"'")
+				exec(owner, "COMMIT")
+			}()
+		}
+	}(o.OnEvent)
+	db.LockDeadline = 2 * time.Second
+	if _, err := partitions.Revert(t.Context(), db, usageLogs, o); !errors.Is(err, pg.ErrStopped) || !strings.Contains(err.Error(), "older snapshots") {
+		t.Errorf("revert beside an imported snapshot: %v", err)
+	}
+	var n int
+	if err := heir.QueryRow(t.Context(), "SELECT count(*) FROM usage_logs").Scan(&n); err != nil || n != 1401 {
+		t.Errorf("the heir sees %d rows, want 1401: %v", n, err)
+	}
+	exec(heir, "COMMIT")
+	revert(t, db, usageLogs)
+}

@@ -156,8 +156,9 @@ func partitioned(ctx context.Context, db *pg.DB, spec Spec, findings *[]pg.Findi
 		return nil, err
 	}
 	if !t.Partitioned() {
-		refuse("ATL-PART-030", object+" is not partitioned", "atlasctl partition plan "+object)
-		return nil, nil
+		f, err := notPartitioned(ctx, db, t)
+		*findings = append(*findings, f)
+		return nil, err
 	}
 	if _, err := t.Key(spec.Zone); err != nil {
 		refuse("ATL-PART-031", err.Error(), "")

@@ -66,11 +66,9 @@ func Status(ctx context.Context, db *pg.DB, spec Spec, now time.Time) (StatusRes
 			return err
 		}
 		if !t.Partitioned() {
-			r.Findings = append(r.Findings, pg.Finding{
-				ID: "ATL-PART-030", Severity: pg.Error, Object: spec.Table.String(),
-				Message: spec.Table.String() + " is not partitioned", Fix: "atlasctl partition plan " + spec.Table.String(),
-			})
-			return nil
+			f, err := notPartitioned(ctx, q, t)
+			r.Findings = append(r.Findings, f)
+			return err
 		}
 		key, err := t.Key(spec.Zone)
 		if err != nil {
@@ -87,6 +85,20 @@ func Status(ctx context.Context, db *pg.DB, spec Spec, now time.Time) (StatusRes
 		return nil
 	})
 	return r, err
+}
+
+// notPartitioned is what there is to say of a plain table.
+func notPartitioned(ctx context.Context, q pg.Queryer, t *Table) (pg.Finding, error) {
+	f := pg.Finding{
+		ID: "ATL-PART-030", Severity: pg.Error, Object: t.Name.String(),
+		Message: t.Name.String() + " is not partitioned", Fix: "atlasctl partition plan " + t.Name.String(),
+	}
+	unfinished, err := Unfinished(ctx, q, t)
+	if unfinished {
+		f.Message += ": its reversion is not finished, and emptied leaves are left"
+		f.Fix = "atlasctl partition revert " + t.Name.String()
+	}
+	return f, err
 }
 
 func statusRows(t *Table) []StatusRow {

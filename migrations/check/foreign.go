@@ -36,10 +36,10 @@ const sharedSQL = `SELECT pg_catalog.md5(pg_catalog.concat(
 	(SELECT pg_catalog.count(*) FROM pg_catalog.pg_subscription s WHERE s.subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())),
 	(SELECT pg_catalog.string_agg(o.roname, ',' ORDER BY o.roident) FROM pg_catalog.pg_replication_origin o)`
 
-// passwordsSQL and parametersSQL are parts that not everybody may read, or that
+// verifiersSQL and parametersSQL are parts that not everybody may read, or that
 // not every version has.
 const (
-	passwordsSQL  = `, (SELECT pg_catalog.string_agg(pg_catalog.md5(coalesce(a.rolpassword, '')), ',' ORDER BY a.oid) FROM pg_catalog.pg_authid a)`
+	verifiersSQL  = `, (SELECT pg_catalog.string_agg(pg_catalog.md5(coalesce(a.rolpassword, '')), ',' ORDER BY a.oid) FROM pg_catalog.pg_authid a)`
 	parametersSQL = `, (SELECT pg_catalog.string_agg(p::text, ',' ORDER BY p.oid) FROM pg_catalog.pg_parameter_acl p)`
 )
 
@@ -50,7 +50,7 @@ func (c *checker) shared(ctx context.Context) (state string, err error) {
 	}
 	sql := sharedSQL
 	if c.readsPasswords {
-		sql += passwordsSQL
+		sql += verifiersSQL
 	}
 	if c.major >= 15 {
 		sql += parametersSQL

@@ -78,8 +78,11 @@ func (s *session) refusal(ctx context.Context, err error) (pe *pgconn.PgError, o
 	if !s.worker.IsClosed() {
 		return pe, ok
 	}
-	if ctx.Err() != nil || s.connect(ctx) != nil {
+	if ctx.Err() != nil {
 		return nil, false
+	}
+	if again := s.connect(ctx); again != nil {
+		return nil, false //nolint:nilerr // what ended the session is what the caller has
 	}
 	if !ok {
 		pe = &pgconn.PgError{Severity: "FATAL", Code: "08006", Message: "the connection was lost: " + err.Error()}

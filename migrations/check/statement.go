@@ -47,7 +47,7 @@ func (s *statement) setsPath(path []string) []string {
 	}
 	var set []string
 	for _, a := range s.tree.list("args") {
-		set = append(set, node(a.at("sval")).str("sval"))
+		set = append(set, a.at("sval").str("sval"))
 	}
 	return set
 }
@@ -92,19 +92,19 @@ func parseScript(f *source.File, src *source.Script, layout source.Layout) *scri
 // controlsItself says whether a script begins transactions and ends each of them,
 // and notes which statements are in one.
 func (s *script) controlsItself() bool {
-	open, any := false, false
+	open, some := false, false
 	for _, st := range s.statements {
 		switch {
 		case st.begins() && open, st.ends() && !open:
 			return false
 		case st.begins():
-			open, any = true, true
+			open, some = true, true
 		case st.ends():
 			open = false
 		}
 		st.inTransaction = open && !st.begins()
 	}
-	return any && !open
+	return some && !open
 }
 
 // begins and ends say whether it is BEGIN or COMMIT, or a form of them.
