@@ -52,7 +52,7 @@ func openSession(ctx context.Context, config *pgx.ConnConfig) (*session, error) 
 }
 
 // connect opens the worker, also anew when a migration has ended it.
-func (s *session) connect(ctx context.Context) (err error) {
+func (s *session) connect(ctx context.Context) error {
 	worker := s.config.Copy()
 	// Prepared statements would outlive what they read, or be discarded.
 	worker.DefaultQueryExecMode = pgx.QueryExecModeDescribeExec
@@ -63,10 +63,11 @@ func (s *session) connect(ctx context.Context) (err error) {
 			s.notices = append(s.notices, strings.Split(n.Detail, "\n")...)
 		}
 	}
-	if s.worker, err = pgx.ConnectConfig(ctx, worker); err != nil {
+	conn, err := pgx.ConnectConfig(ctx, worker)
+	if err != nil {
 		return fmt.Errorf("connect to the scratch database: %w", err)
 	}
-	s.pid = s.worker.PgConn().PID()
+	s.worker, s.pid = conn, conn.PgConn().PID()
 	return nil
 }
 
@@ -78,11 +79,8 @@ func (s *session) refusal(ctx context.Context, err error) (pe *pgconn.PgError, o
 	if !s.worker.IsClosed() {
 		return pe, ok
 	}
-	if ctx.Err() != nil {
+	if _ = s.connect(ctx); s.worker.IsClosed() { // the server is gone, or we are to go
 		return nil, false
-	}
-	if again := s.connect(ctx); again != nil {
-		return nil, false //nolint:nilerr // what ended the session is what the caller has
 	}
 	if !ok {
 		pe = &pgconn.PgError{Severity: "FATAL", Code: "08006", Message: "the connection was lost: " + err.Error()}
