@@ -15,8 +15,8 @@
 //     wherever it could be seen. A scan is one that was counted, a lock one that
 //     was held.
 //   - Nothing is changed but the scratch database, which is dropped whatever
-//     happens. On a server that isn't the check's own a file that changes roles
-//     or settings of the server is rolled back and refused.
+//     happens. On a server that isn't the check's own foreign.go refuses what is
+//     about more than that, before it runs and before it is committed.
 //   - A file runs as its runner would run it, statement by statement; one that
 //     fails is a finding at its line, and the rest goes on.
 //   - A finding's ID keeps its meaning for ever.
