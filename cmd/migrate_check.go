@@ -311,6 +311,15 @@ func (s *stream) rest(r check.Result, server *pg.Server, took time.Duration) {
 			counts[f.Severity]++
 		}
 	}
-	_, _ = fmt.Fprintf(s.app.out, "\n%d files, %d statements: %d errors, %d warnings, %d infos, %d allowed; %s on PostgreSQL %d.%d\n", len(r.Files), statements,
-		counts[pg.Error], counts[pg.Warn], counts[pg.Info], allowed, took.Round(10*time.Millisecond), server.Version/10_000, server.Version%10_000)
+	_, _ = fmt.Fprintf(s.app.out, "\n%s, %s: %s, %s, %s, %d allowed; %s on PostgreSQL %d.%d\n", count(len(r.Files), "file"), count(statements, "statement"),
+		count(counts[pg.Error], "error"), count(counts[pg.Warn], "warning"), count(counts[pg.Info], "info"), allowed,
+		took.Round(10*time.Millisecond), server.Version/10_000, server.Version%10_000)
+}
+
+// count is a number of things.
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -189,8 +190,11 @@ func (c *checker) file(ctx context.Context, f *source.File) (err error) {
 	if err != nil {
 		return err
 	}
-	if !applied {
+	switch {
+	case !applied:
 		result.State = StateFailed
+	case c.unreadable(f):
+		result.State = StateSkipped
 	}
 	c.hazards(up)
 	if f.HasDown && applied {
@@ -206,6 +210,13 @@ func (c *checker) file(ctx context.Context, f *source.File) (err error) {
 		c.o.OnFile(*last)
 	}
 	return nil
+}
+
+// unreadable says whether no server takes the file, so that nothing of it was run.
+func (c *checker) unreadable(f *source.File) bool {
+	return slices.ContainsFunc(c.o.Set.Problems, func(p source.Problem) bool {
+		return p.File == f.Path && (p.Kind == source.NotUTF8 || p.Kind == source.NULByte)
+	})
 }
 
 func (c *checker) facts(ctx context.Context) (*facts.Facts, error) {

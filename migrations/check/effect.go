@@ -64,7 +64,6 @@ type effect struct {
 	skipped   bool        // IF EXISTS, or IF NOT EXISTS, left nothing to do
 	timeout   bool        // whether lock_timeout was set
 	err       *pgconn.PgError
-	traced    bool // false: it ran where nothing could be seen
 }
 
 func (e *effect) scans(r *relation) bool    { return slices.Contains(e.scanned, r) }

@@ -71,7 +71,7 @@ func tablesOf(relations []*relation) []*relation {
 // nothing could be seen: it was not run, or the table has no rows.
 func (s *statement) scans(r *relation) (scans, known bool) {
 	e := s.effect
-	if e == nil || !e.traced || e.err != nil || r == nil {
+	if e == nil || e.err != nil || r == nil {
 		return false, false
 	}
 	for _, t := range s.script.before.tree(r) {
@@ -102,7 +102,7 @@ func (s *statement) failed() bool { return s.effect != nil && s.effect.err != ni
 
 func (s *statement) rewrites(r *relation) (rewrites, known bool) {
 	e := s.effect
-	if e == nil || !e.traced || e.err != nil {
+	if e == nil || e.err != nil {
 		return false, false
 	}
 	return slices.ContainsFunc(s.script.before.tree(r), e.rewrites), true
@@ -218,7 +218,7 @@ func (c *checker) rebuild(st *statement) {
 // alterDomain looks at constraints that reach into tables.
 func (c *checker) alterDomain(st *statement) {
 	e := st.effect
-	if e == nil || !e.traced || e.err != nil {
+	if e == nil || e.err != nil {
 		return
 	}
 	if tables := tablesOf(e.scanned); len(tables) > 0 {

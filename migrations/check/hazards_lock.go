@@ -9,7 +9,7 @@ import (
 // locks looks at what a statement, and its transaction, keep others from.
 func (c *checker) locks(st *statement) {
 	e := st.effect
-	if e == nil || !e.traced || e.err != nil {
+	if e == nil || e.err != nil {
 		return
 	}
 	if worst, ok := e.worst(); ok && !e.timeout && !c.untimed[st.script] && !st.givesWay() {

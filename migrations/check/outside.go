@@ -22,7 +22,7 @@ const pollEvery = time.Millisecond
 // session pins it: CONCURRENTLY waits for whoever is writing to the table.
 // https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
 func (s *session) traceOutside(ctx context.Context, st *statement, before *catalog) (*effect, error) {
-	e := &effect{traced: true}
+	e := &effect{}
 	if err := s.worker.QueryRow(ctx, "SELECT pg_catalog.current_setting('lock_timeout') <> '0'").Scan(&e.timeout); err != nil {
 		return nil, err
 	}

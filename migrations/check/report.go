@@ -27,7 +27,7 @@ func (c *checker) finding(st *statement, r Rule, message string) Finding {
 		Finding: pg.Finding{ID: r.ID, Severity: r.Severity, Object: fmt.Sprintf("%s:%d", st.script.source.Path, st.Line), Message: message, Fix: r.Fix},
 	}
 	f.Evidence = map[string]any{"file": f.File, "line": f.Line, "statement": f.Statement, "locks": []string{}}
-	if e := st.effect; e != nil && e.traced {
+	if e := st.effect; e != nil {
 		f.Evidence["locks"] = describe(e.locks)
 		if len(e.scanned) > 0 {
 			f.Evidence["scanned"] = named(e.scanned)

@@ -138,7 +138,7 @@ const savepoint = "atlasctl_check"
 // existed before. A failure is in the effect, and is undone; the error is of
 // the session itself.
 func (s *session) trace(ctx context.Context, st *source.Statement, before *catalog) (*effect, error) {
-	e := &effect{traced: true}
+	e := &effect{}
 	held, err := s.locks(ctx, before)
 	if err != nil {
 		return nil, err
