@@ -59,6 +59,22 @@ func (s *Server) launch(ctx context.Context) error {
 	return nil
 }
 
+// relaunch is launch for a directory whose last postmaster may have been killed:
+// its children notice that within moments, and hold its shared memory until then.
+func (s *Server) relaunch(ctx context.Context) error {
+	for limit := time.Now().Add(endTimeout); ; {
+		err := s.launch(ctx)
+		if err == nil || !strings.Contains(err.Error(), "is still in use") || time.Now().After(limit) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
 func (s *Server) awaitReady(ctx context.Context, p *process) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not ready after %s", startTimeout))
 	defer cancel()

@@ -219,7 +219,7 @@ func (s *Server) Restart(ctx context.Context) error {
 	if err := s.end(fast); err != nil {
 		return fmt.Errorf("restart postgres: %w", err)
 	}
-	if err := s.launch(ctx); err != nil {
+	if err := s.relaunch(ctx); err != nil {
 		return fmt.Errorf("restart postgres: %w", err)
 	}
 	return nil
