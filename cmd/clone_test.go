@@ -25,7 +25,7 @@ func clone(t testing.TB, source string) string {
 	template := strings.TrimPrefix(u.Path, "/")
 	deadline := time.Now().Add(patience)
 	for {
-		err := execute(t.Context(), admin, "CREATE DATABASE "+name+" TEMPLATE "+template)
+		err := execute(t.Context(), admin, "CREATE DATABASE "+name+" TEMPLATE "+template+pgtest.CopyStrategy(t))
 		if err == nil {
 			break
 		}

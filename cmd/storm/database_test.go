@@ -26,11 +26,13 @@ type site struct {
 	server *pgserver.Server // to crash; nil where others use it as well
 	ready  string
 	frozen []frozen // of each subject
+	// strategy is how databases are copied.
+	strategy string
 }
 
 func newSite(t testing.TB, admin string, server *pgserver.Server) *site {
 	t.Helper()
-	s := &site{bin: binary(t), admin: admin, server: server}
+	s := &site{bin: binary(t), admin: admin, server: server, strategy: pgtest.CopyStrategy(t)}
 	s.ready = s.database(t, "template0")
 	atlasctl(t, s.bin, s.ready, "migrate", "up")
 	pgtest.Exec(t, s.ready, attachedSQL)
@@ -61,7 +63,7 @@ func (s *site) database(t testing.TB, template string) string {
 	name := "atlasctl_test_" + strings.ToLower(rand.Text()[:12])
 	// A session that has just ended is gone for its client, not yet for the server.
 	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		err := s.execute(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+template)
+		err := s.execute(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+template+s.strategy)
 		if err == nil {
 			break
 		}

@@ -83,7 +83,7 @@ func Run(ctx context.Context, o Options) (r Result, err error) {
 		o: o, live: live, made: map[uint32]*statement{}, failed: map[string]string{}, unfilled: map[string]bool{}, seedDone: map[string]bool{},
 		used: map[*source.Allow]bool{}, untimed: map[*script]bool{}, several: map[*script]bool{}, ups: map[*source.File]*script{},
 	}
-	err = withScratch(ctx, o.Config, func(config *pgx.ConnConfig) error {
+	err = withScratch(ctx, o.Config, o.Foreign, func(config *pgx.ConnConfig) error {
 		var err error
 		if c.s, err = openSession(ctx, config); err != nil {
 			return err

@@ -41,7 +41,7 @@ func Database(t testing.TB) string {
 		t.Fatalf("pgtest: %v", err)
 	}
 	// Nobody can be connected to template0, which would make CREATE fail.
-	Exec(t, admin, fmt.Sprintf("CREATE DATABASE %s TEMPLATE template0", name))
+	Exec(t, admin, fmt.Sprintf("CREATE DATABASE %s TEMPLATE template0%s", name, CopyStrategy(t)))
 	t.Cleanup(func() {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
@@ -51,6 +51,18 @@ func Database(t testing.TB) string {
 		}
 	})
 	return database
+}
+
+// CopyStrategy ends a CREATE DATABASE that is quick: copying files takes an eighth
+// of the time of PostgreSQL's default, which writes each page to the WAL. "" before
+// PostgreSQL 15, which knows no other way.
+// https://www.postgresql.org/docs/current/sql-createdatabase.html#CREATE-DATABASE-STRATEGY
+func CopyStrategy(t testing.TB) string {
+	t.Helper()
+	if Scalar[int](t, AdminURL(t), "SELECT current_setting('server_version_num')::int") < 150000 {
+		return ""
+	}
+	return " STRATEGY file_copy"
 }
 
 // withDatabase returns the URL of another database on the same server.
