@@ -43,12 +43,7 @@ func (c *checker) apply(ctx context.Context, s *script) (done bool, err error) {
 			if err == nil {
 				continue
 			}
-			pe, ok := c.s.refusal(ctx, err)
-			if !ok {
-				return false, err
-			}
-			c.failure(st, pe)
-			return false, c.s.exec(ctx, "ROLLBACK") // a warning outside a transaction
+			return false, c.refused(ctx, st, err)
 		}
 		// A goose block outside a transaction is a transaction of its own.
 		if open && c.o.Set.Layout == source.Goose && !s.source.InTransaction {
@@ -62,6 +57,17 @@ func (c *checker) apply(ctx context.Context, s *script) (done bool, err error) {
 		return c.commit(ctx, s, cluster)
 	}
 	return true, nil
+}
+
+// refused notes that PostgreSQL refuses a statement, and ends its transaction, if
+// it is in one. It returns an error of another kind as it is.
+func (c *checker) refused(ctx context.Context, st *statement, err error) error {
+	pe, ok := c.s.refusal(ctx, err)
+	if !ok {
+		return err
+	}
+	c.failure(st, pe)
+	return c.s.exec(ctx, "ROLLBACK") // a warning outside a transaction
 }
 
 // applyOwn runs a script that begins and ends its transactions itself.
@@ -82,12 +88,7 @@ func (c *checker) applyOwn(ctx context.Context, s *script) (done bool, err error
 		if err == nil {
 			continue
 		}
-		pe, ok := c.s.refusal(ctx, err)
-		if !ok {
-			return false, err
-		}
-		c.failure(st, pe)
-		return false, c.s.exec(ctx, "ROLLBACK") // a warning outside a transaction
+		return false, c.refused(ctx, st, err)
 	}
 	return true, nil
 }
