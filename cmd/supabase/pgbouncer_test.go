@@ -3,13 +3,14 @@
 package supabase_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,8 +29,8 @@ func (p *platform) pooled(t *testing.T) {
 	t.Parallel()
 	program := findPgBouncer(t)
 	direct := p.filled(t, "pooled")
-	pool := p.startPgBouncer(t, program)
-	transaction, session := through(t, direct, pool, "pooled"), through(t, direct, pool, "pooled_session")
+	pool := p.newPgBouncer(t, program)
+	transaction, session := through(t, direct, pool.dir, "pooled"), through(t, direct, pool.dir, "pooled_session")
 
 	// untouched wants nothing left on the sessions that other clients get next:
 	// as many as the pool can have after one command.
@@ -64,7 +65,7 @@ func (p *platform) pooled(t *testing.T) {
 	reports := func(t *testing.T, all ...string) {
 		t.Helper()
 		for _, args := range all {
-			got, want := p.tool.ok(t, transaction, args), p.tool.ok(t, direct, args)
+			got, want := pool.ok(t, transaction, args), p.tool.ok(t, direct, args)
 			untouched(args)
 			if got.Server.Pooler != "transaction" || want.Server.Pooler != "none" {
 				t.Errorf("atlasctl %s: server.pooler is %q, and %q without one", args, got.Server.Pooler, want.Server.Pooler)
@@ -86,7 +87,7 @@ func (p *platform) pooled(t *testing.T) {
 			"partition convert", "partition premake", "partition revert messages",
 			"archive run --older-than 1y", "maintain", "migrate up", "migrate down --yes",
 		} {
-			o := p.tool.run(t, transaction, args)
+			o := pool.run(t, transaction, args)
 			untouched(args)
 			if o.code != 2 || !strings.Contains(o.stderr, "transaction pooler") || !strings.Contains(o.stderr, "direct port (usually 5432) instead of 6543") {
 				t.Errorf("atlasctl %s: exit code %d, want 2 and the direct port named\n%s", args, o.code, o.stderr)
@@ -104,7 +105,7 @@ func (p *platform) pooled(t *testing.T) {
 			"archive run --older-than 1y --now " + nextYear, "archive list", "maintain --now " + nextYear,
 			"partition status --now " + nextYear, "partition verify", "report sizes", "report plans",
 		} {
-			if o := p.tool.ok(t, session, args); o.Server.Pooler != "session" {
+			if o := pool.ok(t, session, args); o.Server.Pooler != "session" {
 				t.Errorf("atlasctl %s: server.pooler is %q", args, o.Server.Pooler)
 			}
 		}
@@ -132,10 +133,21 @@ func findPgBouncer(t *testing.T) string {
 // poolerPort is part of the socket's name.
 const poolerPort = "6543"
 
-// startPgBouncer starts a PgBouncer that listens on a socket in a directory of
-// its own, which it returns. It runs as the user of the server, since it refuses
+// pgbouncer is a PgBouncer that listens on a socket in a directory of its own.
+type pgbouncer struct {
+	platform *platform
+	program  []string
+	as       *syscall.SysProcAttr // nil for this process's user
+	dir      string
+	log      *os.File
+	cmd      *exec.Cmd
+	alive    io.Closer
+	deaths   int // that its log tells of
+}
+
+// newPgBouncer starts one. It runs as the user of the server, since it refuses
 // to run as root and has to reach the server's socket, and ends with this process.
-func (p *platform) startPgBouncer(t *testing.T, program string) string {
+func (p *platform) newPgBouncer(t *testing.T, program string) *pgbouncer {
 	t.Helper()
 	server, err := url.Parse(p.server.URL("postgres"))
 	if err != nil {
@@ -173,34 +185,48 @@ ignore_startup_parameters = extra_float_digits
 			t.Fatal(err)
 		}
 	}
-	// The shell ends it when our end of the pipe closes, however we end.
-	cmd := exec.Command("sh", "-c", `"$@" & pid=$!; cat >/dev/null; kill -9 $pid; wait`, "sh", program, config)
-	var log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &log, &log
-	cmd.Dir = dir
+	b := &pgbouncer{platform: p, program: []string{program, config}, dir: dir}
 	if os.Geteuid() == 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}}
+		b.as = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}}
 	}
-	alive, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
+	if b.log, err = os.Create(filepath.Join(t.TempDir(), "log")); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = alive.Close()
-		_ = cmd.Wait() // ended by a signal
+		b.stop()
 		if t.Failed() {
-			t.Logf("PgBouncer's log:\n%s", log.String())
+			t.Logf("PgBouncer's log ends with:\n%s", b.lastWords(t))
 		}
+		_ = b.log.Close()
 	})
-	p.awaitPgBouncer(t, through(t, p.server.URL("pooled"), dir, "pooled"))
-	return dir
+	b.start(t)
+	return b
 }
 
-func (p *platform) awaitPgBouncer(t *testing.T, db string) {
+func (b *pgbouncer) start(t *testing.T) {
 	t.Helper()
+	// The shell ends it when our end of the pipe closes, however we end.
+	b.cmd = exec.Command("sh", append([]string{"-c", `"$@" & pid=$!; cat >/dev/null; kill -9 $pid; wait`, "sh"}, b.program...)...)
+	b.cmd.Stdout, b.cmd.Stderr, b.cmd.Dir, b.cmd.SysProcAttr = b.log, b.log, b.dir, b.as
+	var err error
+	if b.alive, err = b.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	b.await(t)
+}
+
+func (b *pgbouncer) stop() {
+	_ = b.alive.Close()
+	_ = b.cmd.Wait() // ended by a signal
+}
+
+// await waits until it answers.
+func (b *pgbouncer) await(t *testing.T) {
+	t.Helper()
+	db := through(t, b.platform.server.URL("pooled"), b.dir, "pooled")
 	deadline := time.Now().Add(30 * time.Second)
 	for {
 		conn, err := pgx.Connect(t.Context(), db)
@@ -209,10 +235,60 @@ func (p *platform) awaitPgBouncer(t *testing.T, db string) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("PgBouncer does not answer: %v", err)
+			t.Fatalf("PgBouncer does not answer: %v\n%s", err, b.lastWords(t))
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// lastWords is the end of its log.
+func (b *pgbouncer) lastWords(t *testing.T) string {
+	t.Helper()
+	log, err := os.ReadFile(b.log.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(log[max(0, len(log)-2000):])
+}
+
+// died says whether PgBouncer has ended itself: 1.18, which Debian 12 has, does
+// so now and then when a client cancels a query, as every Go program does.
+// https://github.com/pgbouncer/pgbouncer/issues/801
+func (b *pgbouncer) died(t *testing.T) bool {
+	t.Helper()
+	log, err := os.ReadFile(b.log.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	deaths := len(regexp.MustCompile(`FATAL @src/\S+ in function \S+ .*bad( client)? state`).FindAll(log, -1))
+	before := b.deaths
+	b.deaths = deaths
+	return deaths > before
+}
+
+// run runs a command through it, and again if PgBouncer died meanwhile, which
+// every command has to bear.
+func (b *pgbouncer) run(t *testing.T, url, args string) output {
+	t.Helper()
+	for {
+		o := b.platform.tool.run(t, url, args)
+		if !b.died(t) {
+			return o
+		}
+		t.Logf("atlasctl %s: exit code %d, for PgBouncer died; once more", args, o.code)
+		b.stop()
+		b.start(t)
+	}
+}
+
+// ok runs a command that must succeed.
+func (b *pgbouncer) ok(t *testing.T, url, args string) output {
+	t.Helper()
+	o := b.run(t, url, args)
+	if o.code != 0 {
+		t.Fatalf("atlasctl %s: exit code %d\n%s\n%+v", args, o.code, o.stderr, o.Findings)
+	}
+	return o
 }
 
 // through is the URL of a database that goes through the pooler.

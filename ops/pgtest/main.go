@@ -29,6 +29,7 @@ const startTimeout = 10 * time.Minute
 // Main runs the tests, once or once per version; stops the shared server; fails
 // if goroutines are left that ignore does not name; and exits.
 func Main(m *testing.M, ignore ...goleak.Option) {
+	inMemory()
 	if versions := strings.Split(os.Getenv(EnvVersions), ","); len(versions) > 1 && os.Getenv(EnvURL) == "" {
 		os.Exit(matrix(versions))
 	}
