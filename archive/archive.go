@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/atlasctl/atlasctl/archive/store"
 	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/atlasctl/atlasctl/partitions"
 )
@@ -15,6 +16,7 @@ import (
 const (
 	MethodDetach = "detach" // a whole leaf changes its parent, no row is copied
 	MethodRows   = "rows"   // batches, each moved by one statement
+	MethodExport = "export" // Parquet files; the leaf is dropped once they were read back
 )
 
 // States of a [Row] and of a [Result].
@@ -27,6 +29,13 @@ const (
 	StateBlocked   = "blocked"
 	StatePartial   = "partial" // stopped with part of the work done
 	StateLost      = "lost"    // an entry of the ledger whose leaf somebody dropped
+
+	StateExporting = "exporting" // files are being written, the rows are in the table
+	StateVerified  = "verified"  // all of them were read back, the rows are in the table
+	StateSealed    = "sealed"    // the leaf refuses writes
+	StateRestoring = "restoring"
+	StateRestored  = "restored" // back in the table; the files are no longer the rows
+	StateVoid      = "void"     // an export that was given up
 )
 
 // Options say what is old, and how to go about it.
@@ -37,6 +46,13 @@ type Options struct {
 	Exact bool
 	// Children says what becomes of rows that refer to what leaves.
 	Children Children
+	// To is where what is old goes: "" for the archive's table, else a directory or
+	// s3://bucket/prefix for files.
+	To string
+	// Store are the settings of a bucket.
+	Store store.Options
+	// Version is atlasctl's own, for those who read the files.
+	Version string
 	// Now is the instant that the age counts from; the zero value is the clock's.
 	Now time.Time
 	// DryRun makes [Run] change nothing and fill in all the SQL.
@@ -69,10 +85,11 @@ type Row struct {
 	Method string     `json:"method"`
 	// Rows is exact once archived; in a plan see RowsEstimated. Nil: unknown.
 	Rows *int64 `json:"rows"`
-	// Bytes are heap, indexes and TOAST: of the leaf that goes as a whole, or of
-	// the archive's leaf after rows were moved into it. Nil: unknown.
+	// Bytes are heap, indexes and TOAST: of the leaf that goes as a whole, whether
+	// to the archive or to files, or of the archive's leaf after rows were moved
+	// into it. Nil: unknown.
 	Bytes         *int64            `json:"bytes"`
-	Destination   pg.Name           `json:"destination"`
+	Destination   string            `json:"destination"` // the archive's table, a directory or a bucket
 	State         string            `json:"state"`
 	ID            string            `json:"id,omitempty"` // of the entry in the ledger
 	Cutoff        time.Time         `json:"cutoff"`
@@ -83,7 +100,7 @@ type Row struct {
 // Result is what a plan or a run found and did about one table.
 type Result struct {
 	Table       pg.Name `json:"table"`
-	Destination pg.Name `json:"destination"`
+	Destination string  `json:"destination"`
 	// Cutoff is the instant before which a row is expired.
 	Cutoff time.Time `json:"cutoff"`
 	RunID  string    `json:"run_id,omitempty"`
@@ -193,8 +210,14 @@ func newJob(ctx context.Context, db *pg.DB, spec partitions.Spec, o Options) (*j
 	j := &job{db: db, spec: spec, o: o, runID: newID(time.Now())}
 	j.dest = spec.Table.With(partitions.LeafName(spec.Table.Table, "archive"))
 	j.res = Result{
-		Table: spec.Table, Destination: j.dest, State: StatePlanned, Rows: []Row{}, RunID: j.runID,
+		Table: spec.Table, Destination: j.dest.String(), State: StatePlanned, Rows: []Row{}, RunID: j.runID,
 		Cutoff: o.OlderThan.Before(o.Now, spec.Zone).UTC().Truncate(time.Microsecond),
+	}
+	if o.To != "" {
+		if j.to, err = j.storeAt(ctx, o.To); err != nil {
+			return nil, err
+		}
+		j.res.Destination = j.to.String()
 	}
 	return j, nil
 }

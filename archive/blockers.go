@@ -2,11 +2,14 @@ package archive
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/atlasctl/atlasctl/archive/pqfile"
 	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/atlasctl/atlasctl/partitions"
 )
@@ -95,7 +98,8 @@ func (j *job) archiveBlockers() {
 			map[string]any{"owner": a.Owner}, fmt.Sprintf("ALTER TABLE %s OWNER TO %s", a.Name.SQL(), pg.Ident(j.live.Owner)))
 	}
 	for _, l := range a.Leaves {
-		if l.PendingDetach {
+		ours := slices.ContainsFunc(j.begun, func(e *exportEntry) bool { return e.LeafOID == l.OID })
+		if l.PendingDetach && !ours {
 			j.block("009", fmt.Sprintf("a detach of %s from %s is not finished", l.Name, a.Name), map[string]any{"partition": l.Name.String()},
 				fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s FINALIZE", a.Name.SQL(), l.Name.SQL()))
 		}
@@ -158,9 +162,12 @@ type role struct {
 // workBlockers stand in the way of what is to be done, and notices say what
 // doing it means. Without work there is one notice.
 func (j *job) workBlockers(ctx context.Context) error {
-	if len(j.leaves) == 0 && len(j.sources) == 0 {
+	if !j.hasWork() {
 		j.nothingExpired()
 		return nil
+	}
+	if err := j.fileBlockers(ctx); err != nil {
+		return err
 	}
 	if err := j.inboundBlockers(ctx); err != nil {
 		return err
@@ -173,7 +180,7 @@ func (j *job) workBlockers(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the session's role: %w", err)
 	}
-	if !may.Creates {
+	if !may.Creates && (j.to == nil || len(j.sources) > 0) {
 		j.block("003", fmt.Sprintf("role %s may not create the archive in schema %s", j.db.User, j.dest.Schema), nil,
 			fmt.Sprintf("GRANT CREATE ON SCHEMA %s TO %s", pg.Ident(j.dest.Schema), pg.Ident(j.db.User)))
 	}
@@ -184,6 +191,45 @@ func (j *job) workBlockers(ctx context.Context) error {
 		}
 	}
 	return j.publicationNotices(ctx)
+}
+
+// hasWork says whether anything is to be done.
+func (j *job) hasWork() bool {
+	return len(j.leaves)+len(j.sources)+len(j.exports)+len(j.given)+len(j.gone)+len(j.archivedLeaves(j.arch)) > 0
+}
+
+// fileBlockers are columns that files can't keep.
+func (j *job) fileBlockers(ctx context.Context) error {
+	if j.to == nil {
+		return nil
+	}
+	all := append(slices.Clone(j.exports), j.archivedLeaves(j.arch)...)
+	relations := make([]home, 0, len(all)+1)
+	for _, x := range all {
+		relations = append(relations, x.home)
+	}
+	if len(j.sources) > 0 {
+		relations = append(relations, home{name: j.live.Name, oid: j.live.OID})
+	}
+	for _, r := range relations {
+		schema, err := j.describe(ctx, j.db, r.oid, nil)
+		if unsupported, ok := errors.AsType[*pqfile.UnsupportedError](err); ok {
+			for _, c := range unsupported.Columns {
+				j.block("030", fmt.Sprintf("column %s of %s, of type %s, can't be kept in files: %s", pg.Ident(c.Name), r.name, c.Type, c.Why),
+					map[string]any{"column": c.Name, "type": c.Type}, "archive it to the archive's table (--to table)")
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, x := range j.exports {
+			if x.oid == r.oid {
+				x.schema = schema
+			}
+		}
+	}
+	return nil
 }
 
 // inboundBlockers are foreign keys that reference rows which are to go: moving

@@ -82,10 +82,15 @@ func (j *job) leaving() partitions.Bound {
 	if len(j.sources) > 0 {
 		return j.cutoff
 	}
-	last := j.leaves[0].upper
+	last := partitions.Bound{Text: "-infinity"}
 	for _, m := range j.leaves {
 		if m.upper.Time.After(last.Time) {
 			last = m.upper
+		}
+	}
+	for _, x := range j.exports {
+		if x.from.oid == j.live.OID && x.upper.Time.After(last.Time) {
+			last = x.upper
 		}
 	}
 	return last

@@ -67,8 +67,9 @@ func (j *job) leafSteps(m *leafMove, st *leafState) []step {
 	return append(steps, j.countStep(m))
 }
 
-// inTable says whether a leaf still belongs to the table, pending or not.
-func (j *job) inTable(st *leafState) bool { return st.Parent == j.live.OID }
+// attached says whether the leaf still belongs to the table that it is to leave,
+// pending or not.
+func (m *leafMove) attached(st *leafState) bool { return st.Parent == m.from.oid }
 
 // state is the leaf's, which must exist.
 func (j *job) state(ctx context.Context, q pg.Queryer, m *leafMove) (*leafState, error) {
@@ -83,7 +84,7 @@ func (j *job) state(ctx context.Context, q pg.Queryer, m *leafMove) (*leafState,
 func (j *job) left(m *leafMove) func(ctx context.Context) (bool, error) {
 	return func(ctx context.Context) (bool, error) {
 		st, err := j.state(ctx, j.db, m)
-		return err == nil && !j.inTable(st), err
+		return err == nil && !m.attached(st), err
 	}
 }
 
@@ -91,13 +92,13 @@ func (j *job) left(m *leafMove) func(ctx context.Context) (bool, error) {
 // begun: a detach that waits for them is pending, and hides the leaf's rows.
 func (j *job) waitStep(m *leafMove) step {
 	return step{
-		Step: partitions.Step{Name: "wait for the transactions that use " + j.live.Name.String()},
+		Step: partitions.Step{Name: "wait for the transactions that use " + m.from.name.String()},
 		done: func(ctx context.Context) (bool, error) {
 			st, err := j.state(ctx, j.db, m)
-			return err == nil && (!j.inTable(st) || st.Pending), err
+			return err == nil && (!m.attached(st) || st.Pending), err
 		},
 		run: func(ctx context.Context) error {
-			return j.db.WaitForUsers(ctx, "detach "+m.name.String(), j.live.OID, m.oid)
+			return j.db.WaitForUsers(ctx, "detach "+m.name.String(), m.from.oid, m.oid)
 		},
 	}
 }
@@ -119,7 +120,7 @@ func (j *job) detachStep(m *leafMove) step {
 	if m.pending {
 		word = "FINALIZE"
 	}
-	lock := "SHARE UPDATE EXCLUSIVE on " + j.live.Name.String()
+	lock := "SHARE UPDATE EXCLUSIVE on " + m.from.name.String()
 	if refs := j.facts[m.oid].Referenced; len(refs) > 0 {
 		lock += "; SHARE ROW EXCLUSIVE on " + strings.Join(refs, ", ") + " for a moment"
 	}
@@ -134,7 +135,7 @@ func (j *job) detachStep(m *leafMove) step {
 }
 
 func (j *job) detachSQL(m *leafMove, word string) string {
-	return strings.TrimSpace(fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s %s", j.live.Name.SQL(), m.name.SQL(), word))
+	return strings.TrimSpace(fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s %s", m.from.name.SQL(), m.name.SQL(), word))
 }
 
 // detachConcurrently detaches, or finishes a detach that was cut off, until
@@ -156,9 +157,9 @@ func (j *job) detachConcurrently(ctx context.Context, m *leafMove) error {
 		if err != nil {
 			return errors.Join(failed, err)
 		}
-		j.moved = j.moved || st.Pending || !j.inTable(st)
+		j.moved = j.moved || st.Pending || !m.attached(st)
 		switch {
-		case !j.inTable(st):
+		case !m.attached(st):
 			return nil
 		case failed == nil:
 		case !tryAgain(failed):

@@ -19,7 +19,7 @@ func (j *job) proveStep(m *leafMove) step {
 		m.name.SQL(), pg.Ident(rangeCheck), pg.Ident(j.key.Column), j.within(m.span))
 	checked := func(ctx context.Context, q pg.Queryer) (bool, error) {
 		st, err := j.state(ctx, q, m)
-		return err == nil && (st.Checked || !j.inTable(st)), err
+		return err == nil && (st.Checked || !m.attached(st)), err
 	}
 	return step{
 		Step: partitions.Step{
@@ -45,7 +45,7 @@ func (j *job) validateStep(m *leafMove) step {
 		},
 		done: func(ctx context.Context) (bool, error) {
 			st, err := j.state(ctx, j.db, m)
-			return err == nil && (st.Validated || !j.inTable(st)), err
+			return err == nil && (st.Validated || !m.attached(st)), err
 		},
 		run: func(ctx context.Context) error {
 			return j.db.RunOutside(ctx, "validate the bounds of "+m.name.String(), sql)

@@ -64,7 +64,11 @@ func (j *job) homeFor(ctx context.Context, q pg.Queryer, s *source, key partitio
 			return found{home: h}, nil
 		}
 	}
-	sp, suffix := homeOf(j.key, j.spec.Interval, key, s.span, j.spans())
+	within := s.span
+	if j.to != nil { // its leaf goes on to files as a whole, and more of its range later
+		within.upper = j.upTo(within)
+	}
+	sp, suffix := homeOf(j.key, j.spec.Interval, key, within, j.spans())
 	name, err := j.freeName(ctx, q, suffix)
 	return found{home: home{span: sp, name: name}, fresh: true}, err
 }

@@ -12,10 +12,17 @@ import (
 // leafMove is a leaf that goes to the archive as a whole.
 type leafMove struct {
 	home
+	from    parent // the table that it leaves
 	id      string // of its entry in the ledger; "" until it has one
 	pending bool   // a detach was begun
 	bytes   int64
 	rows    float64 // estimate; negative if never analysed
+}
+
+// parent is the table whose partition a leaf is.
+type parent struct {
+	name pg.Name
+	oid  uint32
 }
 
 // source is a table or leaf out of which expired rows are moved.
@@ -31,6 +38,9 @@ type source struct {
 // bound is at or before the cut-off and the archive has nothing of its range.
 func (j *job) findExpired(ctx context.Context) error {
 	ours := map[uint32]bool{}
+	for _, x := range j.exports {
+		ours[x.oid] = true
+	}
 	for _, e := range j.entries {
 		if e.State != StateDetaching {
 			continue
@@ -58,6 +68,8 @@ func (j *job) findExpired(ctx context.Context) error {
 		case l.Default:
 			j.addSource(l, false)
 		case !s.begun(j.key, j.cutoff):
+		case s.expired(j.key, j.cutoff) && j.to != nil && l.Kind == "r":
+			j.exports = append(j.exports, j.addExport(l, j.table()))
 		case s.expired(j.key, j.cutoff):
 			j.addExpired(l)
 		case l.IsHistory() || j.o.Exact:
@@ -79,7 +91,7 @@ func (j *job) addExpired(l partitions.Leaf) {
 		j.kindOfLeafBlocker(l)
 		return
 	}
-	j.leaves = append(j.leaves, &leafMove{home: h, bytes: l.Bytes, rows: l.Rows})
+	j.leaves = append(j.leaves, &leafMove{home: h, from: j.table(), bytes: l.Bytes, rows: l.Rows})
 	j.taken = append(j.taken, h)
 }
 
@@ -114,12 +126,15 @@ func (j *job) resumed(ctx context.Context, e entry) (*leafMove, error) {
 		j.strayBlocker(name, e.ID)
 		return nil, nil
 	}
-	m := &leafMove{home: home{s, name, e.LeafOID}, id: e.ID, pending: state.Pending, rows: -1}
+	m := &leafMove{home: home{s, name, e.LeafOID}, from: j.table(), id: e.ID, pending: state.Pending, rows: -1}
 	if err := j.db.QueryRow(ctx, "SELECT pg_total_relation_size($1::oid)", m.oid).Scan(&m.bytes); err != nil {
 		return nil, fmt.Errorf("size of %s: %w", name, err)
 	}
 	return m, nil
 }
+
+// table is the live table as a leaf's parent.
+func (j *job) table() parent { return parent{j.live.Name, j.live.OID} }
 
 // upTo is the end of what goes of a span: never past the cut-off.
 func (j *job) upTo(s span) partitions.Bound { return tighterUpper(j.key, s.upper, j.cutoff) }

@@ -30,11 +30,17 @@ type Entry struct {
 	Destination string     `json:"destination"`
 	State       string     `json:"state"` // as the catalogs say, where they do
 	ArchivedAt  *time.Time `json:"archived_at"`
-	Partition   pg.Name    `json:"partition"` // the archive's leaf
+	Partition   pg.Name    `json:"partition"` // the archive's leaf, or the one that went to files
 	Method      string     `json:"method"`
 	Cutoff      time.Time  `json:"cutoff"`
 	RunID       string     `json:"run_id"`
 	Error       *string    `json:"error"`
+	// LiveBytes are heap, indexes and TOAST of a leaf before it went to files.
+	LiveBytes *int64 `json:"live_bytes,omitempty"`
+	// Manifest is where the manifest of files lies, under Destination.
+	Manifest *string `json:"manifest,omitempty"`
+	// VerifiedAt is when all files were last read back and matched.
+	VerifiedAt *time.Time `json:"verified_at,omitempty"`
 }
 
 // List reads the ledger, of these tables or of all, by table and range. A
@@ -59,7 +65,7 @@ func List(ctx context.Context, q pg.Queryer, tables ...pg.Name) ([]Entry, error)
 func scanEntry(row pgx.CollectableRow) (e Entry, err error) {
 	var lower, upper *string
 	err = row.Scan(&e.ID, &e.Table.Schema, &e.Table.Table, &lower, &upper, &e.Rows, &e.Bytes, &e.Checksum, &e.Destination,
-		&e.State, &e.ArchivedAt, &e.Partition.Schema, &e.Partition.Table, &e.Method, &e.Cutoff, &e.RunID, &e.Error)
+		&e.State, &e.ArchivedAt, &e.Partition.Schema, &e.Partition.Table, &e.Method, &e.Cutoff, &e.RunID, &e.Error, &e.LiveBytes, &e.Manifest, &e.VerifiedAt)
 	if err != nil {
 		return e, err
 	}
@@ -68,9 +74,11 @@ func scanEntry(row pgx.CollectableRow) (e Entry, err error) {
 	}
 	e.Upper, err = boundTime(upper)
 	e.Cutoff = e.Cutoff.UTC()
-	if e.ArchivedAt != nil {
-		at := e.ArchivedAt.UTC()
-		e.ArchivedAt = &at
+	for _, at := range []**time.Time{&e.ArchivedAt, &e.VerifiedAt} {
+		if *at != nil {
+			utc := (*at).UTC()
+			*at = &utc
+		}
 	}
 	return e, err
 }

@@ -30,12 +30,16 @@ func (j *job) notices() {
 			}
 		}
 	}
-	if d := j.live.DefaultLeaf(); d != nil && len(j.leaves) > 0 {
+	if d := j.live.DefaultLeaf(); d != nil && len(j.leaves)+len(j.exports) > 0 {
 		j.find(pg.Warn, "027", fmt.Sprintf("%s has a DEFAULT partition, %s: PostgreSQL can't detach concurrently, so each leaf takes ACCESS EXCLUSIVE on the table for a moment",
 			j.live.Name, d.Name), map[string]any{"default": d.Name.String()}, "")
 	}
 	for _, s := range j.sources {
 		j.sourceNotices(s)
+	}
+	for _, x := range j.given {
+		j.find(pg.Warn, "032", fmt.Sprintf("the export of %s to %s, which an earlier run began, is given up: it goes to %s now", x.name, x.entry.Destination, j.res.Destination),
+			map[string]any{"id": x.entry.ID}, "")
 	}
 }
 
@@ -82,10 +86,10 @@ func (j *job) publicationNotices(ctx context.Context) error {
 		at := map[string]any{"publication": p.Name}
 		if p.Deletes && len(j.sources) > 0 {
 			j.find(pg.Info, "023", fmt.Sprintf("publication %s sends the DELETE of each row that is moved in batches; a leaf that goes as a whole sends nothing", pg.Ident(p.Name)), at, "")
-		} else if len(j.leaves) > 0 {
+		} else if len(j.leaves)+len(j.exports) > 0 {
 			j.find(pg.Info, "023", fmt.Sprintf("publication %s sends nothing when a leaf goes: subscribers keep its rows", pg.Ident(p.Name)), at, "")
 		}
-		if p.Everything {
+		if p.Everything && (j.to == nil || len(j.sources) > 0) {
 			j.find(pg.Warn, "028", fmt.Sprintf("publication %s is FOR ALL TABLES: it will send the archive too, and a subscriber without %s stops", pg.Ident(p.Name), j.dest), at,
 				fmt.Sprintf("make %s on the subscriber, or list the tables of the publication", j.dest))
 		}

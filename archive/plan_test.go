@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/atlasctl/atlasctl/ops/pgtest"
 	"github.com/atlasctl/atlasctl/partitions"
 )
@@ -207,7 +208,7 @@ func TestNamesAndKeys(t *testing.T) {
 					t.Fatalf("plan %+v, error %v", p, err)
 				}
 				r := mustRun(t, url, s, o)
-				dest := r.Destination.SQL()
+				dest := r.Destination
 				if after := total(t, url, id, dest); after != before {
 					t.Errorf("rows are %s, were %s", after, before)
 				}
@@ -219,8 +220,8 @@ func TestNamesAndKeys(t *testing.T) {
 				if stayed != want {
 					t.Errorf("%d rows stayed, want %d", stayed, want)
 				}
-				if len(r.Destination.Table) > 63 {
-					t.Errorf("destination %s", r.Destination)
+				if name, err := pg.ParseName(dest); err != nil || len(name.Table) > 63 {
+					t.Errorf("destination %s: %v", dest, err)
 				}
 			})
 		}

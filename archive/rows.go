@@ -212,7 +212,7 @@ func (j *job) openFound(ctx context.Context, s *source, f found) (*openHome, err
 	}
 	h.row = j.addRow(s.name, h.span, MethodRows, StateMoving)
 	j.res.Rows[h.row].ID = h.id
-	j.homes[h.oid] = h
+	j.homes[h.oid], j.rowOf[h.oid] = h, h.row
 	return h, nil
 }
 

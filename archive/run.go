@@ -2,7 +2,9 @@ package archive
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/atlasctl/atlasctl/ops/pg"
@@ -21,14 +23,30 @@ func (j *job) run(ctx context.Context) error {
 	j.o.Log.InfoContext(ctx, "archive", "table", j.spec.Table.String(), "older_than", j.o.OlderThan.String(),
 		"cutoff", j.res.Cutoff.Format(time.RFC3339), "run", j.runID)
 	j.notices()
+	if j.to != nil && j.hasWork() {
+		if err := j.prepareStore(ctx, j.to); err != nil {
+			return pg.WithHint(err, fmt.Sprintf("nothing has changed, and nothing has left %s", j.spec.Table))
+		}
+	}
 	if exists, err := ledgerExists(ctx, j.db); err != nil {
 		return err
 	} else if exists {
 		if err := j.settle(ctx); err != nil {
 			return err
 		}
+		if err := j.settleExports(ctx); err != nil {
+			return err
+		}
+	}
+	for _, x := range j.given {
+		if err := j.abandon(ctx, x); err != nil {
+			return fmt.Errorf("archive %s: %w", j.spec.Table, err)
+		}
 	}
 	if err := j.countLate(ctx); err != nil {
+		return err
+	}
+	if err := j.exportAll(ctx, j.exports); err != nil {
 		return err
 	}
 	for _, m := range j.leaves {
@@ -36,6 +54,7 @@ func (j *job) run(ctx context.Context) error {
 			return fmt.Errorf("archive %s: %w", j.spec.Table, err)
 		}
 	}
+	j.rowOf = map[uint32]int{}
 	for _, s := range j.sources {
 		j.homes, j.perBatch = map[uint32]*openHome{}, rowsPerBatch
 		err := j.moveSource(ctx, s)
@@ -44,14 +63,50 @@ func (j *job) run(ctx context.Context) error {
 			return fmt.Errorf("archive %s: %w", j.spec.Table, err)
 		}
 	}
+	if err := j.exportArchived(ctx); err != nil {
+		return err
+	}
 	if err := j.walk(ctx, j.spec.Table, j.releaseSteps()); err != nil {
 		return fmt.Errorf("archive %s: %w", j.spec.Table, err)
 	}
-	if len(j.res.Rows) == 0 && (len(j.leaves) > 0 || len(j.sources) > 0) {
+	if len(j.res.Rows) == 0 && len(j.leaves)+len(j.sources) > 0 {
 		j.nothingExpired()
 	}
 	j.res.State = StateArchived
 	return nil
+}
+
+// exportAll takes leaves to files, one after the other.
+func (j *job) exportAll(ctx context.Context, all []*exportMove) error {
+	for _, x := range all {
+		if err := j.exportLeaf(ctx, x); err != nil {
+			return fmt.Errorf("archive %s: %w", j.spec.Table, err)
+		}
+		j.taken = slices.DeleteFunc(j.taken, func(h home) bool { return h.oid == x.oid })
+	}
+	return nil
+}
+
+// exportArchived takes the archive's expired leaves to files: also those that
+// this run has moved rows into.
+func (j *job) exportArchived(ctx context.Context) error {
+	if j.to == nil {
+		return nil
+	}
+	arch, err := partitions.Inspect(ctx, j.db, j.dest, j.spec.Zone)
+	if errors.Is(err, partitions.ErrNoTable) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	all := j.archivedLeaves(arch)
+	for _, x := range all {
+		if row, ok := j.rowOf[x.oid]; ok {
+			x.row = row
+		}
+	}
+	return j.exportAll(ctx, all)
 }
 
 func (j *job) moveLeaf(ctx context.Context, m *leafMove) error {
@@ -81,7 +136,7 @@ func (j *job) stateAfter(ctx context.Context, m *leafMove) string {
 		return StateDetaching
 	case arrived:
 		return StateArchived
-	case !j.inTable(st):
+	case !m.attached(st):
 		return StateDetached
 	case st.Pending:
 		return StateDetaching
@@ -126,8 +181,12 @@ func (j *job) reportRows() {
 
 // addRow adds a range to the result and returns its place.
 func (j *job) addRow(partition pg.Name, s span, method, state string) int {
+	destination := j.dest.String()
+	if method == MethodExport {
+		destination = j.res.Destination
+	}
 	j.res.Rows = append(j.res.Rows, Row{
-		Table: j.spec.Table, Partition: partition, Destination: j.dest, Method: method, State: state, Cutoff: j.res.Cutoff,
+		Table: j.spec.Table, Partition: partition, Destination: destination, Method: method, State: state, Cutoff: j.res.Cutoff,
 		Lower: pointer(s.lower), Upper: pointer(j.upTo(s)),
 	})
 	return len(j.res.Rows) - 1
@@ -137,12 +196,17 @@ func (j *job) addRow(partition pg.Name, s span, method, state string) int {
 func (j *job) plan(ctx context.Context) error {
 	j.notices()
 	var err error
-	if len(j.leaves) > 0 || len(j.sources) > 0 {
+	if len(j.leaves)+len(j.sources) > 0 {
 		if j.res.Setup, err = display(ctx, []step{j.archiveStep()}); err != nil {
 			return err
 		}
 	}
 	b := newBudget(j)
+	for _, x := range append(slices.Clone(j.exports), j.archivedLeaves(j.arch)...) {
+		if err := j.planExport(ctx, b, x); err != nil {
+			return err
+		}
+	}
 	for _, m := range j.leaves {
 		if err := j.planLeaf(ctx, b, m); err != nil {
 			return err
@@ -172,24 +236,14 @@ func (j *job) planLeaf(ctx context.Context, b *budget, m *leafMove) error {
 	}
 	row := &j.res.Rows[j.addRow(m.name, m.span, MethodDetach, StatePlanned)]
 	switch {
-	case !j.inTable(st):
+	case !m.attached(st):
 		row.State = StateDetached
 	case st.Pending:
 		row.State = StateDetaching
 	}
 	row.Bytes, row.ID = &m.bytes, m.id
-	var n int64
-	exact, err := b.read(ctx, func(ctx context.Context, q pg.Queryer) error {
-		return q.QueryRow(ctx, "SELECT count(*) FROM ONLY "+m.name.SQL()).Scan(&n)
-	})
-	if err != nil {
-		return fmt.Errorf("count %s: %w", m.name, err)
-	}
-	if !exact && m.rows >= 0 {
-		n = int64(m.rows)
-	}
-	if exact || m.rows >= 0 {
-		row.Rows, row.RowsEstimated = &n, !exact
+	if row.Rows, row.RowsEstimated, err = j.countLeaf(ctx, b, m); err != nil {
+		return err
 	}
 	steps := j.leafSteps(m, st)
 	shown := steps[:0:0]
@@ -200,6 +254,50 @@ func (j *job) planLeaf(ctx context.Context, b *budget, m *leafMove) error {
 	}
 	row.Steps, err = display(ctx, shown)
 	return err
+}
+
+// planExport shows a leaf that is to go to files.
+func (j *job) planExport(ctx context.Context, b *budget, x *exportMove) (err error) {
+	if x.to == nil {
+		if x.to, err = j.storeAt(ctx, x.entry.Destination); err != nil {
+			return err
+		}
+	}
+	i := j.addRow(x.name, x.span, MethodExport, StatePlanned)
+	row := &j.res.Rows[i]
+	row.Destination, row.Bytes, row.ID = x.destination(), &x.bytes, x.id
+	if x.entry != nil {
+		row.State = x.entry.State
+	}
+	if row.Rows, row.RowsEstimated, err = j.countLeaf(ctx, b, &x.leafMove); err != nil {
+		return err
+	}
+	if x.schema.Columns == nil {
+		if x.schema, err = j.describe(ctx, j.db, x.oid, nil); err != nil {
+			return err
+		}
+	}
+	row.Steps, err = display(ctx, j.exportSteps(x))
+	return err
+}
+
+// countLeaf counts the rows of a leaf while there is time, and estimates them
+// after that; nil if nobody knows.
+func (j *job) countLeaf(ctx context.Context, b *budget, m *leafMove) (rows *int64, estimated bool, err error) {
+	var n int64
+	exact, err := b.read(ctx, func(ctx context.Context, q pg.Queryer) error {
+		return q.QueryRow(ctx, "SELECT count(*) FROM ONLY "+m.name.SQL()).Scan(&n)
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("count %s: %w", m.name, err)
+	}
+	if !exact && m.rows < 0 {
+		return nil, false, nil
+	}
+	if !exact {
+		n = int64(m.rows)
+	}
+	return &n, !exact, nil
 }
 
 func (j *job) planSource(ctx context.Context, b *budget, s *source) error {
@@ -215,7 +313,11 @@ func (j *job) planSource(ctx context.Context, b *budget, s *source) error {
 		return j.planUncounted(ctx, s)
 	}
 	for i, f := range all {
-		row := &j.res.Rows[j.addRow(s.name, f.span, MethodRows, StatePlanned)]
+		method, onwards := MethodRows, j.to != nil && f.expired(j.key, j.cutoff)
+		if onwards {
+			method = MethodExport
+		}
+		row := &j.res.Rows[j.addRow(s.name, f.span, method, StatePlanned)]
 		rows := f.rows
 		row.Rows = &rows
 		var steps []step
@@ -229,11 +331,32 @@ func (j *job) planSource(ctx context.Context, b *budget, s *source) error {
 		} else if i == len(all)-1 { // one pass for all of them
 			steps = append(steps, j.shownMove(s, span{partitions.Bound{Unbounded: true}, j.upTo(s.span)}))
 		}
+		if onwards && f.fresh {
+			after, err := j.shownExport(ctx, f.home)
+			if err != nil {
+				return err
+			}
+			steps = append(steps, after...)
+		}
 		if row.Steps, err = display(ctx, steps); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// shownExport is the way to files of a leaf of the archive that is yet to be
+// made.
+func (j *job) shownExport(ctx context.Context, h home) ([]step, error) {
+	schema, err := j.describe(ctx, j.db, j.live.OID, nil)
+	if err != nil {
+		return nil, err
+	}
+	steps := j.exportSteps(&exportMove{leafMove: leafMove{home: h, from: parent{name: j.dest}}, to: j.to, schema: schema})
+	for i := range steps {
+		steps[i].done = nil
+	}
+	return steps, nil
 }
 
 // shownMove is the moving of rows as psql would do it.
@@ -255,7 +378,11 @@ func (j *job) planUncounted(ctx context.Context, s *source) error {
 	if err != nil {
 		return fmt.Errorf("estimate the expired rows of %s: %w", s.name, err)
 	}
-	row := &j.res.Rows[j.addRow(s.name, s.span, MethodRows, StatePlanned)]
+	method := MethodRows
+	if j.to != nil {
+		method = MethodExport
+	}
+	row := &j.res.Rows[j.addRow(s.name, s.span, method, StatePlanned)]
 	row.RowsEstimated = true
 	if len(plan) == 1 {
 		rows := int64(plan[0].Plan.Rows)

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/atlasctl/atlasctl/archive/store"
 	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/atlasctl/atlasctl/partitions"
 )
@@ -41,12 +43,20 @@ type job struct {
 	arch    *partitions.Table   // nil while there is none
 	taken   []home              // the archive's leaves, and those on their way there
 	entries []entry             // of the ledger, unfinished
+	begun   []*exportEntry      // and exports
 	idle    []string            // IDs of entries for which nothing was begun
 
 	guards  []partitions.Guard // of references to the table
 	leaves  []*leafMove        // what goes: leaves begun earlier, then whole expired ones
 	sources []*source          // and rows
+	exports []*exportMove      // and leaves to files
+	given   []*exportMove      // exports of an earlier run that are given up
+	gone    []*exportEntry     // and those whose leaf is gone
 
+	to     store.Store // nil: the archive's table
+	stores map[string]store.Store
+
+	rowOf    map[uint32]int       // places in the result of the archive's leaves that this run filled, by OID
 	homes    map[uint32]*openHome // the archive's leaves that a source's rows go into, by OID
 	perBatch size
 	rowWait  int64 // milliseconds that a batch waits for a row
@@ -132,14 +142,27 @@ func (j *job) survey(ctx context.Context) error {
 	if err := j.readFacts(ctx); err != nil {
 		return err
 	}
+	if j.begun, err = unfinishedExports(ctx, j.db, j.spec.Table); err != nil {
+		return err
+	}
 	if err := j.readArchive(ctx); err != nil || j.blocked() {
 		return err
 	}
 	if j.entries, err = unfinished(ctx, j.db, j.spec.Table); err != nil {
 		return err
 	}
+	if err := j.findExports(ctx); err != nil {
+		return err
+	}
 	if err := j.findExpired(ctx); err != nil {
 		return err
+	}
+	if j.arch != nil && (j.to == nil || len(j.sources) > 0) {
+		cols, err := readColumns(ctx, j.db, j.arch.OID)
+		if err != nil {
+			return err
+		}
+		j.driftBlockers(cols)
 	}
 	return j.workBlockers(ctx)
 }
@@ -196,14 +219,20 @@ func (j *job) readKey(ctx context.Context) error {
 			return nil
 		}
 	}
-	// The bound is what the key's type can hold: a date has no hours.
-	text := j.key.Text(j.key.Time(j.res.Cutoff))
-	at, err := j.key.ParseText(text)
+	var err error
+	j.cutoff, err = bounded(j.key, j.res.Cutoff)
+	return err
+}
+
+// bounded is a cut-off as a bound of the key. It is what the key's type can hold:
+// a date has no hours.
+func bounded(k partitions.Key, cutoff time.Time) (partitions.Bound, error) {
+	text := k.Text(k.Time(cutoff))
+	at, err := k.ParseText(text)
 	if err != nil {
-		return fmt.Errorf("cut-off %s: %w", j.res.Cutoff, err)
+		return partitions.Bound{}, fmt.Errorf("cut-off %s: %w", cutoff, err)
 	}
-	j.cutoff = partitions.Bound{Text: text, Time: at}
-	return nil
+	return partitions.Bound{Text: text, Time: at}, nil
 }
 
 func (j *job) readFacts(ctx context.Context) error {
@@ -240,11 +269,6 @@ func (j *job) readArchive(ctx context.Context) error {
 	if j.archiveBlockers(); j.blocked() {
 		return nil
 	}
-	cols, err := readColumns(ctx, j.db, j.arch.OID)
-	if err != nil {
-		return err
-	}
-	j.driftBlockers(cols)
 	for _, l := range j.arch.Leaves {
 		j.taken = append(j.taken, home{span{l.Lower, l.Upper}, l.Name, l.OID})
 	}

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/atlasctl/atlasctl/archive"
+	"github.com/atlasctl/atlasctl/archive/store"
 	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/atlasctl/atlasctl/partitions"
 )
@@ -20,8 +22,39 @@ import (
 // Config is the configuration file.
 type Config struct {
 	DatabaseURL string        `yaml:"database_url"`
+	S3          S3Config      `yaml:"s3"`
 	Tables      []TableConfig `yaml:"tables"`
 }
+
+// S3Config says how buckets are reached. Credentials are never in here: they
+// come from where every AWS tool takes them.
+type S3Config struct {
+	Endpoint  string `yaml:"endpoint"` // "": AWS, or AWS_ENDPOINT_URL
+	Region    string `yaml:"region"`
+	PathStyle *bool  `yaml:"path_style"` // unset: with an endpoint of one's own
+	// Encryption on the server: AES256, aws:kms or aws:kms:KEY.
+	Encryption string `yaml:"encryption"`
+	// Checksums with every request: supported, or required for servers that
+	// refuse the others.
+	Checksums string `yaml:"checksums"`
+}
+
+func (c S3Config) options() store.Options {
+	// A server of one's own seldom has a name for each bucket.
+	own := cmp.Or(c.Endpoint, os.Getenv("AWS_ENDPOINT_URL_S3"), os.Getenv("AWS_ENDPOINT_URL")) != ""
+	if c.PathStyle != nil {
+		own = *c.PathStyle
+	}
+	return store.Options{
+		Endpoint: c.Endpoint, Region: c.Region, PathStyle: own, SSE: c.Encryption, ChecksumWhenRequired: c.Checksums == checksumsRequired,
+	}
+}
+
+// The choices for [S3Config].Checksums.
+const (
+	checksumsSupported = "supported"
+	checksumsRequired  = "required"
+)
 
 // TableConfig is what is wanted of a table.
 type TableConfig struct {
@@ -32,6 +65,7 @@ type TableConfig struct {
 	Ahead           int    `yaml:"ahead"`
 	ArchiveAfter    string `yaml:"archive_after"`      // "": maintain archives nothing
 	ArchiveInbound  string `yaml:"archive_inbound_fk"` // as archive run --inbound-fk
+	ArchiveTo       string `yaml:"archive_to"`         // as archive run --to
 	PartitionSchema string `yaml:"partition_schema"`
 
 	name pg.Name
@@ -88,6 +122,11 @@ func parseConfig(file string, data []byte) (Config, error) {
 
 // check fills in defaults and finds what is wrong.
 func (c *Config) check(where string) error {
+	switch c.S3.Checksums {
+	case "", checksumsSupported, checksumsRequired:
+	default:
+		return pg.Usagef("%s: s3: checksums %q: want %s or %s", where, c.S3.Checksums, checksumsSupported, checksumsRequired)
+	}
 	seen := map[pg.Name]bool{}
 	for i := range c.Tables {
 		t := &c.Tables[i]
@@ -120,6 +159,9 @@ func (c *Config) check(where string) error {
 		}
 		if err := checkChildren(t.ArchiveInbound); err != nil {
 			return pg.Usagef("%s: %s: archive_inbound_fk %w", where, name, err)
+		}
+		if err := checkDestination(t.ArchiveTo); err != nil {
+			return pg.Usagef("%s: %s: archive_to %w", where, name, err)
 		}
 	}
 	return nil

@@ -41,7 +41,7 @@ a second one exits with 4. With -o json it prints one line.`,
 				return err
 			}
 			p := newProgress(ctx, a, db)
-			done, failed := maintain.Run(ctx, db, tables, maintain.Options{Now: now, OnEvent: p.event})
+			done, failed := maintain.Run(ctx, db, tables, maintain.Options{Now: now, OnEvent: p.event, Store: a.storeOptions(), Version: versionString()})
 			p.end()
 			if failed != nil && len(done.Tasks) == 0 {
 				return failed
@@ -72,7 +72,7 @@ func (a *app) nightlyTables() ([]maintain.Table, error) {
 				return nil, pg.Usagef("configuration: %s: archive_after: %w", t.name, err)
 			}
 		}
-		tables = append(tables, maintain.Table{Spec: spec, ArchiveAfter: age, Children: archive.Children(t.ArchiveInbound)})
+		tables = append(tables, maintain.Table{Spec: spec, ArchiveAfter: age, Children: archive.Children(t.ArchiveInbound), ArchiveTo: destination(t.ArchiveTo)})
 	}
 	return tables, nil
 }

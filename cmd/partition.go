@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -277,6 +279,11 @@ func (a *app) script(db *pg.DB, steps []partitions.Step) string {
 	sql := partitions.Script(steps)
 	if sql == "" {
 		return ""
+	}
+	if slices.ContainsFunc(steps, func(s partitions.Step) bool { return s.Files && !s.Done }) {
+		// Run by psql it would drop what nobody has written to a file.
+		return "-- Files are written and read by atlasctl itself: this is what it sends, and no script to be run.\n" +
+			regexp.MustCompile(`(?m)^(.+)$`).ReplaceAllString(sql, "-- $1")
 	}
 	return fmt.Sprintf("\\set ON_ERROR_STOP on\nSET statement_timeout = 0;\nSET search_path = pg_catalog;\nSET TimeZone = 'UTC'; -- for %s\n\n%s", db.Server.Database, sql)
 }

@@ -34,6 +34,7 @@ type wanted struct {
 
 	archiveAfter   string
 	archiveInbound string
+	archiveTo      string
 }
 
 // session is a connection with the tables that a command is about.
@@ -104,7 +105,7 @@ func (a *app) tables(ctx context.Context, db *pg.DB, args []string, f tableFlags
 			if err != nil {
 				return nil, err
 			}
-			all = append(all, wanted{f.apply(spec), t.archiveAge(), t.ArchiveInbound})
+			all = append(all, wanted{f.apply(spec), t.archiveAge(), t.ArchiveInbound, t.ArchiveTo})
 		}
 		return all, nil
 	}
@@ -139,7 +140,7 @@ func (a *app) table(ctx context.Context, db *pg.DB, arg string, f tableFlags) (w
 		archiveAfter: defaultArchiveAfter,
 	}
 	if t, ok := a.config.find(name); ok {
-		w.archiveAfter, w.archiveInbound = t.archiveAge(), t.ArchiveInbound
+		w.archiveAfter, w.archiveInbound, w.archiveTo = t.archiveAge(), t.ArchiveInbound, t.ArchiveTo
 		if w.Spec, err = t.spec(); err != nil {
 			return w, err
 		}

@@ -51,6 +51,17 @@ func (g Guard) Referring(ctx context.Context, q pg.Queryer, key Key, until Bound
 	return n, nil
 }
 
+// ReferringTo counts the child's rows that refer to rows of one leaf, also one
+// that has left the table; no more than most.
+func (g Guard) ReferringTo(ctx context.Context, q pg.Queryer, leaf pg.Name, most int) (n int64, err error) {
+	err = q.QueryRow(ctx, fmt.Sprintf("SELECT count(*) FROM (SELECT FROM %s c WHERE EXISTS (SELECT FROM ONLY %s x WHERE %s) LIMIT %d) referring",
+		childTable(g.g), leaf.SQL(), equal("x", g.g.Referenced, g.g.MatchEquals, "c", g.g.Columns), most)).Scan(&n)
+	if err != nil {
+		return n, fmt.Errorf("count the rows of %s that refer to %s: %w", g.g.child(), leaf, err)
+	}
+	return n, nil
+}
+
 // childTable is the child without its own children; a table that references
 // itself is partitioned, and has its rows in leaves.
 func childTable(g guard) string {

@@ -85,6 +85,14 @@ func (t *Table) newestLeaf() *Leaf {
 // https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-DECLARATIVE-MAINTENANCE
 // room is what has to happen to the DEFAULT partition before.
 func leafSQL(parent, leaf pg.Name, key Key, r Range, t template, room []string) []string {
+	d := ddl(makeLeafSQL(parent, leaf, t, ""))
+	d.all(room)
+	d.all(attachLeafSQL(parent, leaf, r.lowerSQL(key), r.upperSQL(key), t))
+	return d
+}
+
+// makeLeafSQL makes the table. also is what else it is to be LIKE.
+func makeLeafSQL(parent, leaf pg.Name, t template, also string) []string {
 	var d ddl
 	using := ""
 	if t.accessMethod != "" && t.accessMethod != "heap" {
@@ -94,8 +102,8 @@ func leafSQL(parent, leaf pg.Name, key Key, r Range, t template, room []string) 
 	if len(t.options) > 0 {
 		with = " WITH (" + strings.Join(t.options, ", ") + ")"
 	}
-	d.add("CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING CONSTRAINTS INCLUDING STATISTICS)%s%s%s",
-		leaf.SQL(), parent.SQL(), using, with, tablespaceClause(t.tablespace))
+	d.add("CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING CONSTRAINTS INCLUDING STATISTICS%s)%s%s%s",
+		leaf.SQL(), parent.SQL(), also, using, with, tablespaceClause(t.tablespace))
 	d.add("%s", pg.CloseSQL("TABLE", leaf.SQL()))
 	d.add("ALTER TABLE %s OWNER TO %s", leaf.SQL(), pg.Ident(t.owner))
 	d.add("ALTER TABLE %s ENABLE ROW LEVEL SECURITY", leaf.SQL())
@@ -103,10 +111,40 @@ func leafSQL(parent, leaf pg.Name, key Key, r Range, t template, room []string) 
 		d.add("ALTER TABLE %s %s", leaf.SQL(), s.Definition)
 	}
 	d.all(t.replicaIdentitySQL(leaf))
-	d.all(room)
-	d.add("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)", parent.SQL(), leaf.SQL(), r.lowerSQL(key), r.upperSQL(key))
+	return d
+}
+
+func attachLeafSQL(parent, leaf pg.Name, lower, upper string, t template) []string {
+	var d ddl
+	d.add("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)", parent.SQL(), leaf.SQL(), lower, upper)
 	d.all(leafTriggerStates(t.manifest, leaf))
 	return d
+}
+
+// Filled is how a leaf that brings rows along comes to a table: it is made as a
+// table of its own with the properties of its siblings, filled, and attached.
+type Filled struct {
+	Make   []string
+	Attach []string
+	Locks  []string // for Attach
+}
+
+// FilledLeaf returns the statements for a leaf of t. lower and upper are as in
+// FOR VALUES.
+func FilledLeaf(ctx context.Context, db *pg.DB, t *Table, leaf pg.Name, lower, upper string) (Filled, error) {
+	like, err := readTemplate(ctx, db, t)
+	if err != nil {
+		return Filled{}, err
+	}
+	also := " INCLUDING INDEXES"
+	if like.replicaIdentity == "i" {
+		also = "" // attaching makes them: that of the replica identity is there already
+	}
+	return Filled{
+		Make:   makeLeafSQL(t.Name, leaf, like, also),
+		Attach: attachLeafSQL(t.Name, leaf, lower, upper, like),
+		Locks:  premakeLocks(t, like),
+	}, nil
 }
 
 // replicaIdentitySQL gives a leaf the replica identity of its siblings, which

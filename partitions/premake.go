@@ -13,8 +13,12 @@ import (
 	"github.com/atlasctl/atlasctl/ops/pg"
 )
 
-//go:embed sql/standing.sql
-var standingSQL string
+var (
+	//go:embed sql/exported.sql
+	exportedSQL string
+	//go:embed sql/standing.sql
+	standingSQL string
+)
 
 // PremakeRow is one leaf that premake made or found.
 type PremakeRow struct {
@@ -172,26 +176,70 @@ func partitioned(ctx context.Context, db *pg.DB, spec Spec, findings *[]pg.Findi
 	return t, nil
 }
 
-// missing are the ranges without a leaf. What the archive table holds is not
-// missing: a leaf there would take the rows' place when they come back.
+// missing are the ranges without a leaf. What is archived is not missing: a leaf
+// there would take the rows' place when they come back.
 func (t *Table) missing(ctx context.Context, q pg.Queryer, spec Spec, now time.Time) ([]wantedRange, error) {
 	key, err := t.Key(spec.Zone)
 	if err != nil {
 		return nil, err
 	}
-	covered := ranges(t.Leaves)
+	archived, err := readArchived(ctx, q, spec, key)
+	if err != nil {
+		return nil, err
+	}
+	wanted := missingRanges(spec, key, ranges(t.Leaves), key.Time(now))
+	if len(archived) == 0 {
+		return wanted, nil
+	}
+	return slices.DeleteFunc(wanted, func(w wantedRange) bool {
+		return len(subtract(*w.Lower, *w.Upper, archived)) == 0
+	}), nil
+}
+
+// readArchived are the ranges that the archive's table or files hold, by lower
+// bound.
+func readArchived(ctx context.Context, q pg.Queryer, spec Spec, key Key) ([]Range, error) {
 	archive, err := Inspect(ctx, q, spec.Table.With(LeafName(spec.Table.Table, archiveSuffix)), spec.Zone)
 	if err != nil && !errors.Is(err, ErrNoTable) {
 		return nil, err
 	}
-	wanted := missingRanges(spec, key, covered, key.Time(now))
-	if archive == nil {
-		return wanted, nil
+	var archived []Range
+	if archive != nil {
+		archived = ranges(archive.Leaves)
 	}
-	archived := ranges(archive.Leaves)
-	return slices.DeleteFunc(wanted, func(w wantedRange) bool {
-		return len(subtract(*w.Lower, *w.Upper, archived)) == 0
-	}), nil
+	var known bool
+	if err := q.QueryRow(ctx, "SELECT to_regclass('atlasctl.archive_file') IS NOT NULL").Scan(&known); err != nil || !known {
+		return archived, err
+	}
+	rows, err := q.Query(ctx, exportedSQL, spec.Table.Schema, spec.Table.Table)
+	if err != nil {
+		return nil, fmt.Errorf("read the archive's ledger: %w", err)
+	}
+	files, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r Range, err error) {
+		var lower, upper *string
+		if err := row.Scan(&lower, &upper); err != nil {
+			return r, err
+		}
+		for _, b := range []struct {
+			text *string
+			at   **time.Time
+		}{{lower, &r.Lower}, {upper, &r.Upper}} {
+			if b.text != nil {
+				t, err := key.ParseText(*b.text)
+				if err != nil {
+					return r, err
+				}
+				*b.at = &t
+			}
+		}
+		return r, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the archive's ledger: %w", err)
+	}
+	archived = append(archived, files...)
+	slices.SortFunc(archived, func(a, b Range) int { return compareLower(a.Lower, b.Lower) })
+	return archived, nil
 }
 
 // ranges are the ranges of the leaves, without the DEFAULT partition.

@@ -26,6 +26,8 @@ type Step struct {
 	Done bool `json:"done"`
 	// Window is what a step waits for, as an interval of ISO 8601.
 	Window string `json:"window,omitempty"`
+	// Files says that rows go to or come from files, which SQL alone does not do.
+	Files bool `json:"files,omitempty"`
 
 	opens time.Time // the beginning of Window
 	// bookkeeping steps change nothing but atlasctl's own schema.

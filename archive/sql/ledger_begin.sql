@@ -6,7 +6,8 @@
 INSERT INTO atlasctl.archive AS a (id, schema_name, table_name, root_oid, leaf_schema, leaf_name, leaf_oid,
                                    lower_bound, upper_bound, method, destination, state, cutoff, run_id, rows)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-ON CONFLICT (schema_name, table_name, coalesce(lower_bound, ''), coalesce(upper_bound, '')) WHERE state <> 'lost'
+ON CONFLICT (schema_name, table_name, coalesce(lower_bound, ''), coalesce(upper_bound, ''), part)
+    WHERE state NOT IN ('lost', 'restored', 'void')
 DO UPDATE SET state = excluded.state, cutoff = excluded.cutoff, run_id = excluded.run_id, updated_at = clock_timestamp(),
               leaf_oid = excluded.leaf_oid, leaf_schema = excluded.leaf_schema, leaf_name = excluded.leaf_name,
               archived_at = NULL,

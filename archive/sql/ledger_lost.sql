@@ -9,7 +9,7 @@ WITH closed AS (
       AND EXISTS (SELECT FROM pg_class c WHERE c.oid = leaf_oid))
 UPDATE atlasctl.archive a
 SET state = 'lost', updated_at = clock_timestamp(), error = 'the leaf was dropped'
-WHERE a.schema_name = $1 AND a.table_name = $2 AND a.state <> 'lost'
+WHERE a.schema_name = $1 AND a.table_name = $2 AND a.state IN ('detaching', 'moving', 'archived') AND a.method <> 'export'
   AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = a.leaf_oid)
   AND NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                   WHERE n.nspname = a.leaf_schema AND c.relname = a.leaf_name)

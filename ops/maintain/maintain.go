@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/atlasctl/atlasctl/archive"
+	"github.com/atlasctl/atlasctl/archive/store"
 	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/atlasctl/atlasctl/partitions"
 )
@@ -31,6 +32,8 @@ type Table struct {
 	ArchiveAfter archive.Age
 	// Children says what becomes of rows that refer to what is archived.
 	Children archive.Children
+	// ArchiveTo is where to, as [archive.Options].To.
+	ArchiveTo string
 }
 
 // Options of a run.
@@ -39,6 +42,9 @@ type Options struct {
 	Now time.Time
 	// OnEvent is told of each task as it begins and ends; nil for nobody.
 	OnEvent func(partitions.Event)
+	// Store and Version are as in [archive.Options].
+	Store   store.Options
+	Version string
 }
 
 // Task is the outcome of one task.
@@ -183,7 +189,9 @@ func archiveExpired(ctx context.Context, db *pg.DB, t Table, o Options) (string,
 	if t.ArchiveAfter.IsZero() {
 		return "no archive_after is configured", nil, errSkipped
 	}
-	done, err := archive.Run(ctx, db, t.Spec, archive.Options{OlderThan: t.ArchiveAfter, Children: t.Children, Now: o.Now, Log: db.Log})
+	done, err := archive.Run(ctx, db, t.Spec, archive.Options{
+		OlderThan: t.ArchiveAfter, Children: t.Children, Now: o.Now, Log: db.Log, To: t.ArchiveTo, Store: o.Store, Version: o.Version,
+	})
 	var rows int64
 	for _, row := range done.Rows {
 		if row.Rows != nil {

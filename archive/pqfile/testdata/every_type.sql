@@ -1,0 +1,101 @@
+-- A table with a column of every kind of type, and values that are easy to lose.
+CREATE SCHEMA app;
+CREATE TYPE app.mood AS ENUM ('sad', 'so "so"', 'ok', 'größer');
+CREATE TYPE app.pair AS (a int, b text);
+CREATE DOMAIN app.price AS numeric(12,4) CHECK (VALUE >= -99999999);
+CREATE DOMAIN app.moods AS app.mood;
+CREATE DOMAIN app.deep AS app.price NOT NULL DEFAULT 0;
+CREATE DOMAIN app.ints AS int[];
+CREATE DOMAIN app.pairs AS app.pair;
+CREATE DOMAIN app.real AS float8;
+CREATE TYPE app.span AS RANGE (subtype = float8);
+CREATE TABLE app.every_type (
+    id int PRIMARY KEY,
+    gone text,
+    c_bool bool, c_int2 int2, c_int4 int4, c_int8 int8, c_oid oid, c_xid xid, c_cid cid,
+    c_float4 float4, c_float8 float8,
+    c_num9 numeric(9,3), c_num18 numeric(18,0), c_num38 numeric(38,10), c_num38full numeric(38,38),
+    also_gone int,
+    c_num numeric, c_num50 numeric(50,2), c_numneg numeric(5,0),
+    c_text text, "Spalte ""ä"", \ und mehr" text COLLATE "C", c_varchar varchar(20), c_char char(8), c_onechar "char", c_name name,
+    c_json json, c_jsonb jsonb, c_bytea bytea, c_uuid uuid,
+    c_timestamptz timestamptz, c_timestamp timestamp(3), c_date date, c_time time, c_timetz timetz, c_interval interval,
+    c_enum app.mood, c_price app.price, c_moods app.moods, c_deep app.deep, c_ints app.ints, c_pairs app.pairs, c_real app.real,
+    c_intarr int[], c_textarr text[], c_floatarr float8[], c_enumarr app.mood[], c_pair app.pair, c_pairarr app.pair[],
+    c_range int4range, c_tsrange tstzrange, c_span app.span, c_multi nummultirange,
+    c_point point, c_polygon polygon, c_box box, c_circle circle, c_path path, c_line line, c_lseg lseg,
+    c_tsvector tsvector, c_tsquery tsquery, c_xml xml, c_jsonpath jsonpath, c_bit bit(5), c_varbit varbit,
+    c_inet inet, c_cidr cidr, c_mac macaddr, c_mac8 macaddr8, c_money money, c_lsn pg_lsn, c_xid8 xid8, c_tid tid, c_regclass regclass,
+    c_acl aclitem, c_snapshot pg_snapshot,
+    "A" int, "a" int,
+    doubled int GENERATED ALWAYS AS (c_int4 / 2) STORED
+);
+ALTER TABLE app.every_type DROP COLUMN gone, DROP COLUMN also_gone;
+INSERT INTO app.every_type (id, c_deep) VALUES (0, 0);
+INSERT INTO app.every_type VALUES
+(1, true, -32768, -2147483648, -9223372036854775808, 0, '0', '0',
+ 'NaN', 'NaN', -999999.999, -999999999999999999, -9999999999999999999999999999.9999999999, 0.99999999999999999999999999999999999999,
+ 'NaN', 123456789012345678901234567890.10, 99999,
+ '', '', '', '', '', '',
+ ' {"b" : 1, "a":[ ] , "b":2}', '{"a\"\\n": {"":[null, 1.10, 1e400]}, "ü": "\u00fc"}', '', '00000000-0000-0000-0000-000000000000',
+ 'infinity', '-infinity', 'infinity', '00:00', '00:00+15:59:59', '-178000000 years',
+ 'so "so"', -0.0001, 'größer', 1234.5, '[-2:0]={1,NULL,3}', ROW(NULL, 'it''s "x", (\)'), 'NaN',
+ '{}', '{NULL,"NULL","",a b,"\"",\\}', '{NaN,-0,5e-324,Infinity}', '{sad,NULL}', ROW(1, NULL), ARRAY[ROW(1, '"'), NULL, ROW(NULL, NULL)]::app.pair[],
+ 'empty', '[,)', '(-0,NaN]', '{}',
+ '(-0,1e-300)', '((0,0),(1,1),(-0,5e-324))', '(1,2),(0,0)', '<(0,0),1>', '[(0,0),(1,2)]', '{1,-1,0}', '[(0,1),(2,3)]',
+ 'a:1A ''b c'':2,3', '!a & (b | ''c d'':*)', '<a b="c">ä<!-- x --></a>', '$."a b"[*] ? (@ > 1)', '10101', '',
+ '1.2.3.4', '10.0.0.0/8', '08:00:2b:01:02:03', '08:00:2b:01:02:03:04:05', '-1234.56', '0/0', '0', '(4294967295,65535)', 'app.every_type',
+ 'postgres=r/postgres', '10:20:10,14,15', 1, 2),
+(2, false, 32767, 2147483647, 9223372036854775807, 4294967295, '4294967295', '4294967295',
+ '-Infinity', '-Infinity', 0.001, 999999999999999999, 0.0000000001, -0.00000000000000000000000000000000000001,
+ '-Infinity', -0.01, -1,
+ E'tab\tnew\nret\rback\\slash \\N \\. \x01\x7f\b\f\v', E'\\.', 'äöü€𝄞', 'ab', 'a', 'name',
+ 'null', 'null', '\x00ff5c0a', 'ffffffff-ffff-ffff-ffff-ffffffffffff',
+ '-infinity', 'infinity', '-infinity', '24:00', '24:00-15:59:59', '178000000 years',
+ 'sad', 99999999.9999, 'sad', -1, '{{1,2},{3,4}}', ROW(1, NULL), '-0',
+ '[5:6][0:1]={{1,2},{3,NULL}}', '{{a,b},{c,d}}', '{}', '{}', ROW(NULL, NULL), '{}',
+ '[1,5)', '["-infinity","2024-01-01 00:00:00.000001+00")', '[5e-324,Infinity]', '{[1.10,2.0),(3,)}',
+ '(NaN,Infinity)', '((1,2))', '(1,2),(3,4)', '<(1,2),3.5>', '((0,0),(1,2))', '{0,1,2}', '[(1,1),(1,1)]',
+ '', '', 'text only', 'strict $', '00000', '1',
+ '::1/64', '::/0', 'ff:ff:ff:ff:ff:ff', 'ff:ff:ff:ff:ff:ff:ff:ff', '92233720368547758.07', 'FFFFFFFF/FFFFFFFF', '18446744073709551615', '(0,0)', 'pg_class',
+ '=r*w/postgres', '1:1:', NULL, 3),
+(3, NULL, 0, 0, 0, 1, '1', '1',
+ '-0', '-0', 0, 0, 0, 0,
+ 1.5000, 0, 0,
+ 'NULL', '\N', '\N', '\N', '\', '\N',
+ '"\\N"', '"\\N"', '\x5c4e', '12345678-9abc-def0-1234-56789abcdef0',
+ '4713-01-01 00:00:00+00 BC', '4713-01-01 00:00:00 BC', '4713-01-01 BC', '23:59:59.999999', '12:00:00.000001-08:30:15', '1 mon -1 day +00:00:00.000001',
+ 'ok', 0, 'ok', 0.00, NULL, ROW(NULL, NULL), 'Infinity',
+ '{2147483647}', '{x}', '{1.7976931348623157e308}', '{ok,"so \"so\""}', ROW(1, 'plain'), ARRAY[ROW(2, '')]::app.pair[],
+ '(,5)', 'empty', 'empty', '{(,)}',
+ '(0.1,0.2)', '((0.1,0.2),(3,4))', '(0.1,0.2),(0.3,0.4)', '<(0.1,0.2),0.3>', '[(0.1,0.2)]', '{0.1,0.2,0.3}', '[(0.1,0.2),(0.3,0.4)]',
+ '''x''''y''', '''a b'' <-> c', '<a/>', '$', '11111', '0101010101010101010101010101',
+ '192.168.0.1/24', '192.168.1.0/24', '00:00:00:00:00:00', '00:00:00:00:00:00:00:00', '0', '16/B374D848', '1', '(1,2)', 'information_schema.tables',
+ 'postgres=/postgres', '1:3:2', 0, NULL),
+(4, true, 1, 7, 42, 100, '100', '100',
+ '1e-45', '5e-324', 123.450, 100000, 10000, 0.5,
+ '1.0000', 1, 1,
+ repeat('long ', 5000), repeat('z', 100), 'x', '  a  ', '"', 'ÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄ',
+ '[1,2]', '{"k": 12345678901234567890.123456789000}', decode(repeat('00', 3000), 'hex'), 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11',
+ '0001-12-31 23:59:59.999999+00 BC', '0001-01-01 00:00:00', '5874897-12-31', '12:34:56', '00:00:00+00', '-00:00:00.000001',
+ 'größer', 0.0001, 'so "so"', 100000, '{}', ROW(7, 'a'), '1.7976931348623157e308',
+ '{1,2,3}', '{"a\\b","c,d","{}"}', '{NULL}', '{NULL}', ROW(0, ''), ARRAY[[ROW(1, 'a')], [ROW(2, 'b')]]::app.pair[],
+ '[-2147483648,2147483647)', '(2024-01-01,)', '[1,2]', '{[1,1]}',
+ '(1e300,-1e300)', '((1,1),(2,2),(3,3))', '(1,1),(1,1)', '<(0,0),0>', '((1,1),(2,2))', '{1,0,0}', '[(0,0),(1,1)]',
+ 'ä:1 b', 'ä', '<?xml version="1.0"?><a>&amp;</a>', '$.a.b', '00001', '111',
+ 'fe80::1', '::ffff:0:0/96', '01:02:03:04:05:06', '01:02:03:04:05:06:07:08', '0.01', '0/1', '2', '(0,1)', '0',
+ '=/postgres', '5:5:', 5, 5),
+(5, true, 1, 7, 42, 100, '100', '100',
+ 3.4028235e38, 0.1, 0.050, 12340000, 12340000.0000000010, 0.00001,
+ (SELECT (repeat('1234567890', 100) || '.' || repeat('0', 500))::numeric), 1, 1,
+ '', '', '', '', 'z', '',
+ '1', '1', NULL, NULL,
+ '294247-01-10 00:00:00+00', '294246-12-31 23:59:59.999', '0001-01-01', '01:02:03.4', '01:02:03.4+05:30', '1 year 2 mons 3 days 04:05:06.789',
+ NULL, NULL, NULL, 5, NULL, NULL, NULL,
+ NULL, NULL, NULL, NULL, NULL, NULL,
+ NULL, NULL, NULL, NULL,
+ NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+ NULL, NULL, NULL, NULL, NULL, NULL,
+ NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+ NULL, NULL, NULL, NULL);
+CREATE TABLE app.again (LIKE app.every_type INCLUDING ALL);
