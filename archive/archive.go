@@ -61,6 +61,8 @@ type Options struct {
 	// Progress is told of each step and batch; nil for nobody.
 	Progress func(Progress)
 
+	// perFile is a fileTarget of a test's own.
+	perFile int64
 	// at is called between steps with the name of the place; an error ends the
 	// run there, as a death would.
 	at func(place string) error

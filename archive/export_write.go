@@ -10,6 +10,7 @@ import (
 	"io"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/atlasctl/atlasctl/archive/pqfile"
 	"github.com/atlasctl/atlasctl/archive/store"
@@ -94,7 +95,7 @@ func (j *job) writeFiles(ctx context.Context, x *exportMove) error {
 	if err := j.roomFor(ctx, x, bytes); err != nil {
 		return err
 	}
-	perFile := max(1, int64(float64(fileTarget)/(float64(max(bytes, 1))/float64(max(pages, 1)))))
+	perFile := max(1, int64(float64(cmp.Or(j.o.perFile, fileTarget))/(float64(max(bytes, 1))/float64(max(pages, 1)))))
 	first, n := int64(0), 0
 	for _, f := range done {
 		n = max(n, f.N)
@@ -235,10 +236,8 @@ func (j *job) send(ctx context.Context, x *exportMove, schema pqfile.Schema, f f
 		return sum, 0, "", err
 	}
 	defer w.Abort()
-	progress := &teller{to: w, tell: func(rows int64) {
-		j.tell(Progress{Partition: x.name, Step: "write files", Rows: x.written + rows})
-	}}
-	if _, err := tx.Conn().PgConn().CopyTo(ctx, progress, copySQL(schema, x.name, f.FirstPage, f.LastPage)); err != nil {
+	tell := func(rows int64) { j.tell(Progress{Partition: x.name, Step: "write files", Rows: x.written + rows}) }
+	if err := copyOut(ctx, tx.Conn().PgConn(), copySQL(schema, x.name, f.FirstPage, f.LastPage), w, tell); err != nil {
 		return sum, 0, "", err
 	}
 	if err := w.Close(); err != nil {
@@ -261,18 +260,41 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// teller tells of rows under way: the server sends each in a message of its own.
-type teller struct {
-	to   io.Writer
-	rows int64
-	tell func(rows int64)
+// copyOut sends the rows of a COPY statement to w, and tells of them now and
+// then. An error of w stops the statement and leaves the session as it is, where
+// pgx would close it: what is to be done about a full disk is said on it.
+func copyOut(ctx context.Context, conn *pgconn.PgConn, sql string, w io.Writer, tell func(rows int64)) error {
+	running, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	f := &feed{to: w, stop: stop, tell: tell}
+	_, err := conn.CopyTo(running, f, sql)
+	if f.err != nil {
+		return f.err
+	}
+	return err
 }
 
-func (t *teller) Write(p []byte) (int, error) {
-	if t.rows++; t.rows%10_000 == 0 {
-		t.tell(t.rows)
+// feed passes on what the server sends, each row in a message of its own, until
+// it can't; then it takes the rest and drops it.
+type feed struct {
+	to   io.Writer
+	stop context.CancelCauseFunc
+	tell func(rows int64)
+	rows int64
+	err  error
+}
+
+func (f *feed) Write(p []byte) (int, error) {
+	if f.err != nil {
+		return len(p), nil
 	}
-	return t.to.Write(p)
+	if f.rows++; f.rows%10_000 == 0 {
+		f.tell(f.rows)
+	}
+	if _, f.err = f.to.Write(p); f.err != nil {
+		f.stop(f.err)
+	}
+	return len(p), nil
 }
 
 // underLock begins a transaction that only reads, with the settings that rows

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/parquet-go/parquet-go"
@@ -18,7 +19,7 @@ import (
 // The checksum is the same on every version of PostgreSQL, and for ever.
 func TestChecksumIsFixed(t *testing.T) {
 	t.Parallel()
-	const golden = "bcbc2917620d99e6b58ee7814d8f7860"
+	const golden = "58cf2bce73fe6fa4b16a571308afdb7b"
 	url := pgtest.Database(t)
 	pgtest.Exec(t, url, readTestdata(t, "every_type.sql"))
 	tx := session(t, url)
@@ -29,11 +30,11 @@ func TestChecksumIsFixed(t *testing.T) {
 	if got := twin(t, tx, s, "app.every_type"); got.String() != golden || got.Rows() != 6 {
 		t.Errorf("SQL gives %v, want %s", got, golden)
 	}
-	// Native columns depend on no setting.
+	// Native columns depend on no setting. The name of one would, in the statement.
 	native := s
 	native.Columns = nil
 	for _, c := range s.Columns {
-		if c.Encoding == Native {
+		if c.Encoding == Native && !strings.Contains(c.Name, "ä") {
 			native.Columns = append(native.Columns, c)
 		}
 	}
@@ -185,7 +186,7 @@ func TestMemory(t *testing.T) {
 		limit float64 // MiB more than before
 	}{
 		{"160 MB of rows", slices.Repeat([][]byte{part}, 160_000_000/len(part)), 200},
-		{"a row of 64 MB", [][]byte{bytes.TrimSuffix(tuples([][]byte{nil, bytes.Repeat([]byte("0123456789abcdef"), 4<<20)})[len(header):], []byte(trailer))}, 400},
+		{"a row of 64 MB", [][]byte{bytes.TrimSuffix(tuples([][]byte{nil, bytes.Repeat([]byte("0123456789abcdef"), 4<<20)})[len(header):], []byte(trailer))}, 300},
 	} {
 		wrote, read := memory(t, c.parts)
 		t.Logf("%s: writing took %.0f MiB, reading %.0f MiB", c.name, wrote, read)

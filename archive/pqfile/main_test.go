@@ -2,6 +2,7 @@ package pqfile
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -18,7 +19,17 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 // session is a transaction under Settings, as everything here is meant to run.
 func session(t testing.TB, url string) pgx.Tx {
 	t.Helper()
-	tx, err := pgtest.Connect(t, url).Begin(t.Context())
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec // as ops/pg has it
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	tx, err := conn.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

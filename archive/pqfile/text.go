@@ -3,6 +3,7 @@ package pqfile
 import (
 	"encoding/hex"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -119,6 +120,7 @@ func appendDigits(dst []byte, n int64, width int) []byte {
 }
 
 func appendEscaped(dst, s []byte) []byte {
+	dst = slices.Grow(dst, len(s))
 	for _, b := range s {
 		switch b {
 		case '\\':

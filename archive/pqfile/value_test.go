@@ -187,3 +187,21 @@ func TestValueRefused(t *testing.T) {
 		t.Errorf("jsonb version 2: %v", err)
 	}
 }
+
+// A NaN that arithmetic has made, with its sign bit set, has the checksum of the
+// one that its text makes: PostgreSQL does not tell them apart.
+func TestNaN(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	pgtest.Exec(t, url, `CREATE TABLE t (d float8, r float4, i interval); CREATE TABLE again (LIKE t);
+		INSERT INTO t SELECT n, n, '1 day' FROM (SELECT 'Infinity'::float8 - 'Infinity') AS x (n)`)
+	tx := session(t, url)
+	s := describe(t, tx, "public.t", Options{})
+	file, sum := export(t, tx, s, "public.t")
+	load(t, tx, open(t, file), "public.again", writable(s))
+	for _, table := range []string{"public.t", "public.again"} {
+		if got := twin(t, tx, s, table); got != sum {
+			t.Errorf("%s has %v, the file %v", table, got, sum)
+		}
+	}
+}

@@ -67,6 +67,17 @@ func TestFileOfAnEarlierRun(t *testing.T) {
 	}
 }
 
+func TestProbeTakesItsDirectoriesWithIt(t *testing.T) {
+	t.Parallel()
+	parent := t.TempDir()
+	if _, err := open(t, filepath.Join(parent, "not", "yet"), Options{}).Probe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(parent); err != nil || len(left) != 0 {
+		t.Errorf("left: %v %v", left, err)
+	}
+}
+
 func TestEmptyDirectoriesGo(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()

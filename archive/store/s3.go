@@ -23,10 +23,11 @@ import (
 	"github.com/atlasctl/atlasctl/ops/pg"
 )
 
-// How long a bucket is waited for. The pauses between the tries double from
-// one second to twenty, so that all of them take one or two minutes; AWS_MAX_ATTEMPTS
-// and AWS_RETRY_MODE say otherwise. A probe, for which somebody waits, gives up
-// sooner.
+// How long a bucket is waited for. The pauses between the tries double, from a
+// second if the server is too busy and else from 50 ms, up to 20 s: ten tries
+// take a minute or two when it is busy, some ten seconds when nobody is there.
+// AWS_MAX_ATTEMPTS and AWS_RETRY_MODE say otherwise. A probe, for which somebody
+// waits, gives up sooner.
 const (
 	attempts      = 10
 	probeAttempts = 4

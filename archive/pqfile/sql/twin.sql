@@ -1,5 +1,5 @@
--- The number of rows and the checksum of %[1]s, as its files have it: the sum
--- modulo 2^128 of the first 16 bytes of the SHA-256 of each row.
+-- The number of rows and the checksum of a table, as its files have it: the
+-- sum modulo 2^128 of the first 16 bytes of the SHA-256 of each row.
 -- Reads every row once. The settings that text depends on have to be made first.
 SELECT rows,
        pg_catalog.lpad(pg_catalog.to_hex(pg_catalog.div(n, 79228162514264337593543950336)::int8), 8, '0')

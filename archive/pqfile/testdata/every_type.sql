@@ -49,7 +49,7 @@ INSERT INTO app.every_type VALUES
 (2, false, 32767, 2147483647, 9223372036854775807, 4294967295, '4294967295', '4294967295',
  '-Infinity', '-Infinity', 0.001, 999999999999999999, 0.0000000001, -0.00000000000000000000000000000000000001,
  '-Infinity', -0.01, -1,
- E'tab\tnew\nret\rback\\slash \\N \\. \x01\x7f\b\f\v', E'\\.', 'äöü€𝄞', 'ab', 'a', 'name',
+ E'tab\tnew\nret\rback\\slash \\N \\. \x01\x7f\b\f\x0b', E'\\.', 'äöü€𝄞', 'ab', 'a', 'name',
  'null', 'null', '\x00ff5c0a', 'ffffffff-ffff-ffff-ffff-ffffffffffff',
  '-infinity', 'infinity', '-infinity', '24:00', '24:00-15:59:59', '178000000 years',
  'sad', 99999999.9999, 'sad', -1, '{{1,2},{3,4}}', ROW(1, NULL), '-0',
