@@ -196,6 +196,28 @@ func (t *Table) missing(ctx context.Context, q pg.Queryer, spec Spec, now time.T
 	}), nil
 }
 
+// wasExported says whether a leaf went to files: what bears its name since then
+// is another table with its rows.
+func wasExported(ctx context.Context, q pg.Queryer, leaf uint32) (was bool, err error) {
+	if known, err := hasExports(ctx, q); err != nil || !known {
+		return false, err
+	}
+	err = q.QueryRow(ctx, `SELECT EXISTS (SELECT FROM atlasctl.archive
+		WHERE leaf_oid = $1 AND method = 'export' AND state IN ('archived', 'restoring', 'restored'))`, leaf).Scan(&was)
+	if err != nil {
+		return false, fmt.Errorf("read the archive's ledger: %w", err)
+	}
+	return was, nil
+}
+
+// hasExports says whether there is a ledger that knows of files.
+func hasExports(ctx context.Context, q pg.Queryer) (known bool, err error) {
+	if err := q.QueryRow(ctx, "SELECT to_regclass('atlasctl.archive_file') IS NOT NULL").Scan(&known); err != nil {
+		return false, fmt.Errorf("look for the archive's ledger: %w", err)
+	}
+	return known, nil
+}
+
 // readArchived are the ranges that the archive's table or files hold, by lower
 // bound.
 func readArchived(ctx context.Context, q pg.Queryer, spec Spec, key Key) ([]Range, error) {
@@ -207,8 +229,7 @@ func readArchived(ctx context.Context, q pg.Queryer, spec Spec, key Key) ([]Rang
 	if archive != nil {
 		archived = ranges(archive.Leaves)
 	}
-	var known bool
-	if err := q.QueryRow(ctx, "SELECT to_regclass('atlasctl.archive_file') IS NOT NULL").Scan(&known); err != nil || !known {
+	if known, err := hasExports(ctx, q); err != nil || !known {
 		return archived, err
 	}
 	rows, err := q.Query(ctx, exportedSQL, spec.Table.Schema, spec.Table.Table)

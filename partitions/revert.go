@@ -141,8 +141,14 @@ func inspectConverted(ctx context.Context, db *pg.DB, spec Spec) (*converted, er
 		v.block("ATL-PART-030", spec, spec.Table.String()+" is not partitioned", "")
 		return v, nil
 	}
+	replaced := false
+	if recorded != nil {
+		if replaced, err = wasExported(ctx, db, recorded.SourceOID); err != nil {
+			return nil, err
+		}
+	}
 	v.history = v.table.HistoryLeaf()
-	if v.history == nil || v.history.Name != spec.History() {
+	if v.history == nil || v.history.Name != spec.History() || replaced {
 		v.block("ATL-PART-032", spec, fmt.Sprintf("%s has no history leaf %s, which is the old table", spec.Table, spec.History()),
 			"a table whose history was archived can't be reverted")
 		return v, nil

@@ -211,7 +211,11 @@ func (r *VerifyResult) verifyManifest(ctx context.Context, db *pg.DB, t *Table, 
 		return err
 	}
 	var leafIndexes []Index
-	if h := t.HistoryLeaf(); h != nil && h.Name == spec.History() {
+	replaced, err := wasExported(ctx, db, recorded.SourceOID)
+	if err != nil {
+		return err
+	}
+	if h := t.HistoryLeaf(); h != nil && h.Name == spec.History() && !replaced {
 		if leafIndexes, err = ReadIndexes(ctx, db, h.OID); err != nil {
 			return err
 		}

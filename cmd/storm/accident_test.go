@@ -63,6 +63,8 @@ var dangers = map[string][]string{
 	"revert":  {"INDEX CONCURRENTLY", "RENAME TO", "conversion"},
 	"premake": {"ATTACH PARTITION"},
 	"archive": {"CREATE TABLE", "DETACH PARTITION", "ATTACH PARTITION", "DELETE FROM", "atlasctl.archive"},
+	"export":  {"CREATE TRIGGER", "COPY", "archive_file", "DETACH PARTITION", "DROP TABLE", "atlasctl.archive"},
+	"restore": {"CREATE TABLE", "COPY", "VALIDATE|ADD CONSTRAINT", "ATTACH PARTITION", "atlasctl.archive"},
 }
 
 // next makes up an accident of a command that takes so many steps. Most of a

@@ -2,9 +2,12 @@ package storm_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,6 +30,7 @@ type clients struct {
 
 	mu   sync.RWMutex // held by whoever writes: a stage begins between two transactions
 	room room
+	away atomic.Int64 // room.expired for whoever does not write, in microseconds
 }
 
 const writers = 3
@@ -39,7 +43,11 @@ func (c *clients) enter(r room) {
 	if c.room = r; expired.After(r.expired) {
 		c.room.expired = expired // what is archived stays so
 	}
+	c.away.Store(c.room.expired.UnixMicro())
 }
+
+// expired is before when rows may be out of reach.
+func (c *clients) expired() time.Time { return time.UnixMicro(c.away.Load()) }
 
 // pause stops all writes until resumed.
 func (c *clients) pause() (resume func()) {
@@ -106,6 +114,12 @@ func (w *client) transaction(conn *pgx.Conn) error {
 		}
 		_, err = conn.Exec(ctx, end)
 	}
+	if sealed(err) && w.room.expired.After(made[len(made)-1].was) {
+		w.journal.undone(made...)
+		w.journal.outOfReach(made[len(made)-1].name)
+		_, err := conn.Exec(ctx, "ROLLBACK") // a warning outside of a transaction
+		return err
+	}
 	switch {
 	case cutOff(err) && !back:
 		w.journal.lose(made)
@@ -115,6 +129,13 @@ func (w *client) transaction(conn *pgx.Conn) error {
 		w.journal.done(made)
 	}
 	return err
+}
+
+// sealed says whether a change came too late for a leaf whose files were read
+// back.
+func sealed(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == "23514" && strings.Contains(e.Message, "is archived")
 }
 
 // statement inserts a row, or changes one that this transaction has left alone.
@@ -130,7 +151,7 @@ func (w *client) statement(ctx context.Context, conn *pgx.Conn, made []change) (
 		w.next++
 		name = fmt.Sprintf("w%d.%d", w.id, w.next)
 		w.names[i] = append(w.names[i], name)
-		c = change{name, version{text: name + "@1", at: w.moment()}}
+		c = change{name: name, to: version{text: name + "@1", at: w.moment()}}
 		w.journal.begin(i, c)
 		made = append(made, c)
 		_, err = conn.Exec(ctx, s.insert, c.to.text, c.to.at)
@@ -142,14 +163,14 @@ func (w *client) statement(ctx context.Context, conn *pgx.Conn, made []change) (
 		if _, err := fmt.Sscanf(was.text, name+"@%d", &number); err != nil {
 			return made, err
 		}
-		c = change{name, version{text: fmt.Sprintf("%s@%d", name, number+1), at: was.at}}
+		c = change{name, version{text: fmt.Sprintf("%s@%d", name, number+1), at: was.at}, was.at}
 		if what == 7 {
 			c.to.at = w.moment()
 		}
 		w.journal.begin(i, c)
 		tag, err = conn.Exec(ctx, s.update(withKey), was.text, was.at, c.to.text, c.to.at)
 	default:
-		c = change{name, version{}}
+		c = change{name, version{}, was.at}
 		w.journal.begin(i, c)
 		tag, err = conn.Exec(ctx, s.delete(withKey), was.text, was.at)
 	}

@@ -5,9 +5,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os/exec"
+	"path"
+	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/atlasctl/atlasctl/ops/pgtest"
 )
 
 // victim is a running command.
@@ -25,7 +30,7 @@ func (s *site) start(t testing.TB, url string, args []string) *victim {
 	t.Helper()
 	v := &victim{ended: make(chan struct{}), step: make(chan string, 10_000)}
 	// It gives up a lock soon, to be run again.
-	v.cmd = exec.Command(s.bin, append([]string{"--log-format", "json", "--output", "json", "--lock-deadline", "5s"}, args...)...)
+	v.cmd = exec.Command(s.bin, append([]string{"--log-format", "json", "--output", "json", "--lock-deadline", "5s"}, s.own(t, url, args)...)...)
 	v.cmd.Env = environment(url)
 	v.cmd.Stdout = &v.stdout
 	pipe, err := v.cmd.StderrPipe()
@@ -53,6 +58,27 @@ func (s *site) start(t testing.TB, url string, args []string) *victim {
 		_ = v.cmd.Wait() // the exit code says it
 	}()
 	return v
+}
+
+// own puts in the place of its names what a database has of its own.
+func (s *site) own(t testing.TB, at string, args []string) []string {
+	t.Helper()
+	u, err := url.Parse(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, arg := range args {
+		switch arg {
+		case filesOf:
+			all = append(all, filepath.Join(s.files, path.Base(u.Path)))
+		case exported:
+			all = append(all, pgtest.Scalar[[]string](t, at, "SELECT array_agg(id ORDER BY id) FROM atlasctl.archive WHERE method = 'export' AND state <> 'void'")...)
+		default:
+			all = append(all, arg)
+		}
+	}
+	return all
 }
 
 // running says whether the command has not ended yet.

@@ -26,13 +26,14 @@ type site struct {
 	server *pgserver.Server // to crash; nil where others use it as well
 	ready  string
 	frozen []frozen // of each subject
+	files  string   // a directory for those of all databases
 	// strategy is how databases are copied.
 	strategy string
 }
 
 func newSite(t testing.TB, admin string, server *pgserver.Server) *site {
 	t.Helper()
-	s := &site{bin: binary(t), admin: admin, server: server, strategy: pgtest.CopyStrategy(t)}
+	s := &site{bin: binary(t), admin: admin, server: server, files: t.TempDir(), strategy: pgtest.CopyStrategy(t)}
 	s.ready = s.database(t, "template0")
 	atlasctl(t, s.bin, s.ready, "migrate", "up")
 	pgtest.Exec(t, s.ready, attachedSQL)

@@ -47,6 +47,7 @@ type journal struct {
 type change struct {
 	name string
 	to   version
+	was  time.Time // its key until now
 }
 
 func (j *journal) tick() int64 {
@@ -127,9 +128,31 @@ func (j *journal) current(name string) (version, bool) {
 	return *r.last(), r.settled() && !r.archived && r.last().text != ""
 }
 
+// alive is how many rows of a subject are there, at the least and at the most,
+// for a look between two moments.
+func (j *journal) alive(subject int, from, to int64) (least, most int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, r := range j.rows {
+		if r.subject != subject || r.versions[0].begun > to {
+			continue
+		}
+		allowed := r.between(from, to)
+		absent := func(v version) bool { return v.text == "" }
+		if !slices.ContainsFunc(allowed, absent) {
+			least++
+		}
+		if slices.ContainsFunc(allowed, func(v version) bool { return !absent(v) }) {
+			most++
+		}
+	}
+	return least, most
+}
+
 // compare says what is wrong with what a look between two moments has seen of a
-// subject, and settles outcomes that were unknown when it began.
-func (j *journal) compare(subject int, from, to int64, seen map[string][]version) (wrong []string) {
+// subject, and settles outcomes that were unknown when it began. Rows from before
+// away may be out of sight.
+func (j *journal) compare(subject int, from, to int64, seen map[string][]version, away time.Time) (wrong []string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for name, r := range j.rows {
@@ -139,6 +162,9 @@ func (j *journal) compare(subject int, from, to int64, seen map[string][]version
 		allowed := r.between(from, to)
 		found := seen[name]
 		if len(found) == 0 {
+			if slices.ContainsFunc(allowed, func(v version) bool { return v.text != "" && v.at.Before(away) }) {
+				continue
+			}
 			found = []version{{}}
 		}
 		same := func(v version) bool { return v.text == found[0].text && v.at.Equal(found[0].at) }

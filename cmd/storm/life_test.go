@@ -60,6 +60,12 @@ var lives = []life{
 		{"premake", on(premakeDay, "partition", "premake"), true, future},
 		{"archive", on(archiveDay, "archive", "run"), true, recent},
 	},
+	{ // leaves into files, and back
+		{"convert", on(conversionDay, "partition", "convert"), true, past},
+		{"premake", on(premakeDay, "partition", "premake"), true, future},
+		{"export", on(archiveDay, "archive", "run", "--to", filesOf), true, recent},
+		{"restore", []string{"archive", "restore", exported}, true, recent},
+	},
 	{ // rows into the archive, out of plain tables and then out of the history
 		{"archive", on(conversionDay, "archive", "run"), false, expiring(past, "2025-11-24T00:00:00Z")},
 		{"convert", on(conversionDay, "partition", "convert"), true, past},
@@ -68,6 +74,12 @@ var lives = []life{
 		{"archive", on(archiveDay, "archive", "run"), true, recent},
 	},
 }
+
+// These stand in the arguments of a command for what each database has of its own.
+const (
+	filesOf  = "{files}"    // a directory
+	exported = "{exported}" // the IDs of what went to files
+)
 
 func on(now string, args ...string) []string { return append(args, "--now", now) }
 
@@ -79,14 +91,23 @@ func expiring(r room, before string) room {
 // sightline is where rows are to be seen while a stage goes on, and at its end.
 func (l life) sightline(i int) (during, after sightline) {
 	for _, s := range l[:i+1] {
-		if s.name == "archive" {
+		switch s.name {
+		case "archive":
 			after = byNames
+		case "export":
+			after = byLedger
+		case "restore":
+			after = byName
 		}
 	}
-	if l[i].name == "archive" {
+	switch l[i].name {
+	case "archive":
 		return byHolders, after
+	case "export", "restore":
+		return byLedger, after
+	default:
+		return after, after
 	}
-	return after, after
 }
 
 // course is a stage as it goes undisturbed.

@@ -24,6 +24,10 @@ const (
 	// byHolders: while archive runs, also in a leaf between its two parents,
 	// which the archive's ledger names.
 	byHolders
+	// byLedger: through the table's name, or in files that the ledger, together
+	// with the catalogs, says hold it. Those are counted here; what they hold is
+	// seen when they are restored.
+	byLedger
 )
 
 // lookEvery leaves the processors to those who are watched.
@@ -35,7 +39,8 @@ type observer struct {
 	frozen  []frozen
 	journal *journal
 	report  func(string)
-	line    atomic.Int32 // a sightline
+	line    atomic.Int32     // a sightline
+	expired func() time.Time // what is older may be in files
 
 	confirmed atomic.Int64 // the journal's moment at which the last whole look began
 	looks     atomic.Int64
@@ -84,6 +89,22 @@ func (o *observer) look(ctx context.Context, conn *pgx.Conn, from int64) (wrong 
 		case byHolders:
 			now, err = lookEverywhere(ctx, conn, s)
 			to = o.journal.now()
+		case byLedger:
+			var inFiles int64
+			if now, inFiles, err = lookByLedger(ctx, conn, s); err != nil {
+				return nil, fmt.Errorf("%s: %w", s.table, err)
+			}
+			to = o.journal.now()
+			all := now.rows + int64(len(now.texts)) + inFiles
+			least, most := o.journal.alive(i, from, to)
+			if least, most := o.frozen[i].rows+least, o.frozen[i].rows+most; all < least || all > most {
+				wrong = append(wrong, fmt.Sprintf("%s: %d rows and %d in files, want %d to %d together", s.table, all-inFiles, inFiles, least, most))
+			}
+			if now.twins != 0 {
+				wrong = append(wrong, fmt.Sprintf("%s: %d ids are there more than once", s.table, now.twins))
+			}
+			wrong = append(wrong, o.journal.compare(i, from, to, now.versions(), o.expired())...)
+			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s.table, err)
@@ -95,7 +116,7 @@ func (o *observer) look(ctx context.Context, conn *pgx.Conn, from int64) (wrong 
 		if now.twins != 0 {
 			wrong = append(wrong, fmt.Sprintf("%s: %d ids are there more than once", s.table, now.twins))
 		}
-		wrong = append(wrong, o.journal.compare(i, from, to, now.versions())...)
+		wrong = append(wrong, o.journal.compare(i, from, to, now.versions(), time.Time{})...)
 	}
 	return wrong, nil
 }
@@ -117,6 +138,31 @@ func (o *observer) lookByName(ctx context.Context, conn *pgx.Conn, sql string) (
 		return tx.QueryRow(ctx, sql).Scan(now.targets()...)
 	})
 	return now, to, err
+}
+
+// inFilesSQL counts the rows of $1 that are in files and nowhere else.
+const inFilesSQL = `SELECT coalesce(sum(a.rows), 0)::int8 FROM atlasctl.archive a
+	WHERE a.table_name = $1 AND a.method = 'export' AND (a.state IN ('archived', 'restoring')
+	   OR a.state = 'sealed' AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = a.leaf_oid AND NOT i.inhdetachpending))`
+
+// lookByLedger sees the table and the ledger in one snapshot, which no detach
+// completes under.
+func lookByLedger(ctx context.Context, conn *pgx.Conn, s subject) (now sight, inFiles int64, err error) {
+	hasLedger := false
+	if err := conn.QueryRow(ctx, "SELECT to_regclass('atlasctl.archive_file') IS NOT NULL").Scan(&hasLedger); err != nil {
+		return now, 0, err
+	}
+	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
+		// LOCK takes no snapshot: that comes with the first query.
+		if _, err := conn.PgConn().Exec(ctx, "LOCK TABLE public."+s.table+" IN ACCESS SHARE MODE").ReadAll(); err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, s.lookSQL("public."+s.table)).Scan(now.targets()...); err != nil || !hasLedger {
+			return err
+		}
+		return tx.QueryRow(ctx, inFilesSQL, s.table).Scan(&inFiles)
+	})
+	return now, inFiles, err
 }
 
 // holdersSQL are the relations that hold rows of a table or its archive, the

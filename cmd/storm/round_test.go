@@ -40,7 +40,7 @@ func (s *site) begin(t *testing.T, before string, decide *rand.Rand) *round {
 	r := &round{site: s, url: s.clone(t, before), journal: &journal{rows: map[string]*row{}}}
 	report := func(what string) { t.Error(what) }
 	r.clients = &clients{url: r.url, journal: r.journal, report: report}
-	r.observer = &observer{url: r.url, frozen: s.frozen, journal: r.journal, report: report}
+	r.observer = &observer{url: r.url, frozen: s.frozen, journal: r.journal, report: report, expired: r.clients.expired}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	resume := r.clients.pause() // until the first stage has told them where to write

@@ -110,7 +110,7 @@ func (c *tally) count(command string, survived []accident) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.commands == nil {
-		c.commands = map[string]*[kinds]int{"convert": {}, "revert": {}, "premake": {}, "archive": {}}
+		c.commands = map[string]*[kinds]int{"convert": {}, "revert": {}, "premake": {}, "archive": {}, "export": {}, "restore": {}}
 	}
 	for _, a := range survived {
 		c.accidents++
@@ -142,7 +142,7 @@ func (c *tally) String() string {
 		fmt.Fprintf(w, "%s\t", k)
 	}
 	fmt.Fprintln(w)
-	for _, name := range []string{"convert", "revert", "premake", "archive"} {
+	for _, name := range []string{"convert", "revert", "premake", "archive", "export", "restore"} {
 		fmt.Fprintf(w, "%s\t", name)
 		for k := range kinds {
 			n := 0
