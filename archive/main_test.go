@@ -9,13 +9,17 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/atlasctl/atlasctl/archive/store/s3test"
 	"github.com/atlasctl/atlasctl/migrations"
 	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/atlasctl/atlasctl/ops/pgtest"
 	"github.com/atlasctl/atlasctl/partitions"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	s3test.Setenv()
+	pgtest.Main(m)
+}
 
 // now is the instant that every test's run counts from: with an age of a year
 // the cut-off is 2024-07-18 10:00 UTC.

@@ -441,7 +441,9 @@ func (a *app) restore(ctx context.Context, db *pg.DB, ids []string, into string)
 		one, err := archive.Restore(ctx, db, id, archive.RestoreOptions{
 			Into: into, DryRun: a.flags.dryRun, Store: a.storeOptions(), Log: a.log, Progress: a.archiveProgress(),
 		})
-		results = append(results, one)
+		if one.Table.Table != "" { // an entry that there is
+			results = append(results, one)
+		}
 		if err != nil {
 			return results, partWay(ctx, changed, err)
 		}

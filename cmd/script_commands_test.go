@@ -38,6 +38,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"snapshot": positive(cmdSnapshot),
 	"save":     positive(cmdSave),
 	"json":     cmdJSON,
+	"let":      cmdLet,
 	"finding":  cmdFinding,
 }
 

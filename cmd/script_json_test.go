@@ -49,6 +49,15 @@ func cmdJSON(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// let NAME PATH keeps one value of the last stdout as $NAME.
+func cmdLet(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, args, 2, "let name path")
+	if neg {
+		ts.Fatalf("let can't be negated")
+	}
+	ts.Setenv(args[0], render(lookup(ts, args[1])))
+}
+
 func wanted(neg bool, value string) string {
 	if neg {
 		return "anything but " + value

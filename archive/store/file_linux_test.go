@@ -37,7 +37,7 @@ func TestReadPastTheCache(t *testing.T) { // not parallel: counts what the whole
 	if err := unix.Statfs(root, &fs); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Contains([]int64{unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC}, int64(fs.Type)) {
+	if !slices.Contains([]int64{unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC}, fs.Type) {
 		t.Skipf("file system %x may have no disk", fs.Type)
 	}
 	s := open(t, root, Options{})

@@ -46,7 +46,8 @@ type Store interface {
 	List(ctx context.Context, prefix string) iter.Seq2[Info, error]
 
 	// Remove removes the object, and all that is unfinished, under exactly this
-	// key. There may be nothing.
+	// key. There may be nothing. Who may still be writing it has to be stopped
+	// first: a part on its way can arrive after the removal.
 	Remove(ctx context.Context, key string) error
 
 	// Free is how many bytes can still be written; ok is false where nobody knows.

@@ -146,23 +146,38 @@ const inFilesSQL = `SELECT coalesce(sum(a.rows), 0)::int8 FROM atlasctl.archive 
 	   OR a.state = 'sealed' AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = a.leaf_oid AND NOT i.inhdetachpending))`
 
 // lookByLedger sees the table and the ledger in one snapshot, which no detach
-// completes under.
+// completes under, and which has to know the same leaves as are locked: a session
+// that holds a lock on a table need not notice a leaf that is attached.
 func lookByLedger(ctx context.Context, conn *pgx.Conn, s subject) (now sight, inFiles int64, err error) {
+	const leavesSQL = "SELECT inhrelid::text FROM pg_inherits WHERE inhparent = $1::regclass AND NOT inhdetachpending ORDER BY 1"
 	hasLedger := false
 	if err := conn.QueryRow(ctx, "SELECT to_regclass('atlasctl.archive_file') IS NOT NULL").Scan(&hasLedger); err != nil {
 		return now, 0, err
 	}
-	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
-		// LOCK takes no snapshot: that comes with the first query.
-		if _, err := conn.PgConn().Exec(ctx, "LOCK TABLE public."+s.table+" IN ACCESS SHARE MODE").ReadAll(); err != nil {
-			return err
+	for {
+		leaves, err := column(ctx, conn, leavesSQL, "public."+s.table)
+		if err != nil {
+			return now, 0, err
 		}
-		if err := tx.QueryRow(ctx, s.lookSQL("public."+s.table)).Scan(now.targets()...); err != nil || !hasLedger {
-			return err
+		same := false
+		err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
+			// LOCK takes no snapshot: that comes with the first query.
+			if _, err := conn.PgConn().Exec(ctx, "LOCK TABLE public."+s.table+" IN ACCESS SHARE MODE").ReadAll(); err != nil {
+				return err
+			}
+			locked, err := column(ctx, conn, leavesSQL, "public."+s.table)
+			if same = slices.Equal(locked, leaves); err != nil || !same {
+				return err
+			}
+			if err := tx.QueryRow(ctx, s.lookSQL("public."+s.table)).Scan(now.targets()...); err != nil || !hasLedger {
+				return err
+			}
+			return tx.QueryRow(ctx, inFilesSQL, s.table).Scan(&inFiles)
+		})
+		if err != nil || same {
+			return now, inFiles, err
 		}
-		return tx.QueryRow(ctx, inFilesSQL, s.table).Scan(&inFiles)
-	})
-	return now, inFiles, err
+	}
 }
 
 // holdersSQL are the relations that hold rows of a table or its archive, the
