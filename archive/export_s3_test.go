@@ -27,7 +27,7 @@ func inBucket(t *testing.T) (Options, *s3test.Gateway, *s3test.Proxy) {
 
 // allInBucket proves by a copy of every range that the bucket holds what the
 // table held, and by its list that it holds nothing else.
-func allInBucket(t *testing.T, url, before string, o Options, g *s3test.Gateway) {
+func allInBucket(t *testing.T, url, before string, g *s3test.Gateway) {
 	t.Helper()
 	direct := store.Options{Endpoint: g.Endpoint, PathStyle: true}
 	v := mustVerify(t, url, VerifyOptions{Store: direct})
@@ -95,7 +95,7 @@ func TestBucketFaults(t *testing.T) {
 			p.Prepare()
 			o.at = nil
 			mustRun(t, url, spec("messages"), o)
-			allInBucket(t, url, before, o, g)
+			allInBucket(t, url, before, g)
 		})
 	}
 }
@@ -143,7 +143,7 @@ func TestBucketServerDies(t *testing.T) {
 			g.Restart()
 			o.at = nil
 			mustRun(t, url, spec("messages"), o)
-			allInBucket(t, url, before, o, g)
+			allInBucket(t, url, before, g)
 		})
 	}
 }
@@ -171,5 +171,5 @@ func TestSlowLinkIsInterrupted(t *testing.T) {
 	p.Prepare()
 	o.at = nil
 	mustRun(t, url, spec("messages"), o)
-	allInBucket(t, url, before, o, g)
+	allInBucket(t, url, before, g)
 }

@@ -284,15 +284,18 @@ type feed struct {
 	err  error
 }
 
-func (f *feed) Write(p []byte) (int, error) {
-	if f.err != nil {
-		return len(p), nil
-	}
+func (f *feed) pass(row []byte) {
 	if f.rows++; f.rows%10_000 == 0 {
 		f.tell(f.rows)
 	}
-	if _, f.err = f.to.Write(p); f.err != nil {
+	if _, f.err = f.to.Write(row); f.err != nil {
 		f.stop(f.err)
+	}
+}
+
+func (f *feed) Write(p []byte) (int, error) {
+	if f.err == nil {
+		f.pass(p)
 	}
 	return len(p), nil
 }

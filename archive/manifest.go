@@ -16,7 +16,6 @@ import (
 	"github.com/atlasctl/atlasctl/archive/pqfile"
 	"github.com/atlasctl/atlasctl/archive/store"
 	"github.com/atlasctl/atlasctl/archive/tableddl"
-	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/atlasctl/atlasctl/partitions"
 )
 
@@ -223,6 +222,3 @@ func parseManifest(id string, text *string) (m Manifest, err error) {
 	}
 	return m, nil
 }
-
-// tableName is the table that the manifest is about.
-func (m Manifest) tableName() (pg.Name, error) { return pg.ParseName(m.Table) }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package demo_test
 
 import (
@@ -8,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -206,6 +209,73 @@ func BenchmarkArchiveInsertDelete(b *testing.B) {
 	}
 }
 
+// BenchmarkArchiveFiles has the binary take all but the current month to files in
+// a directory, every byte read back before its partition is dropped, and bring it
+// back; beside it COPY FROM of the same rows into a table with the same indexes.
+func BenchmarkArchiveFiles(b *testing.B) {
+	bin := build(b)
+	for b.Loop() {
+		b.StopTimer()
+		db := monthly(b)
+		exec1(b, db, "ANALYZE public.messages")
+		var before, size int64
+		must(b, db.QueryRow(b.Context(), "SELECT count(*), (SELECT sum(pg_total_relation_size(inhrelid))::int8 FROM pg_inherits) FROM public.messages").Scan(&before, &size))
+		dir := filepath.Join(b.TempDir(), "files")
+		later := time.Now().AddDate(1, 0, 0).Format(time.RFC3339)
+		b.StartTimer()
+		took, mib := run(b, bin, db, "archive", "run", "messages", "--older-than", "1y", "--now", later, "--to", dir)
+		b.StopTimer()
+		var left, stored int64
+		must(b, db.QueryRow(b.Context(), "SELECT count(*), (SELECT sum(bytes)::int8 FROM atlasctl.archive) FROM public.messages").Scan(&left, &stored))
+		rows := float64(before - left)
+		b.ReportMetric(rows, "rows")
+		b.ReportMetric(rows/took, "out-rows/s")
+		b.ReportMetric(mib, "out-MiB")
+		b.ReportMetric(float64(stored)/1e6, "files-MB")
+		b.ReportMetric(float64(size)/1e6, "table-MB")
+		entries, err := archive.List(b.Context(), db)
+		must(b, err)
+		args := []string{"archive", "restore"}
+		for _, e := range entries {
+			args = append(args, e.ID)
+		}
+		took, mib = run(b, bin, db, args...)
+		b.ReportMetric(rows/took, "back-rows/s")
+		b.ReportMetric(mib, "back-MiB")
+		b.ReportMetric(rows/copyFrom(b, db, dir), "COPY-rows/s")
+		b.StartTimer()
+	}
+}
+
+// copyFrom is how many seconds the server takes for the rows from its own disk.
+func copyFrom(b *testing.B, db *pg.DB, dir string) float64 {
+	b.Helper()
+	file := filepath.Join(os.TempDir(), filepath.Base(filepath.Dir(dir))+".copy")
+	b.Cleanup(func() { _ = os.Remove(file) })
+	exec1(b, db, "COPY (SELECT * FROM public.messages WHERE created_at < date_trunc('month', now())) TO "+pg.Literal(file)+" (FORMAT binary)")
+	exec1(b, db, "CREATE TABLE public.again (LIKE public.messages INCLUDING ALL)")
+	began := time.Now()
+	exec1(b, db, "COPY public.again FROM "+pg.Literal(file)+" (FORMAT binary)")
+	return time.Since(began).Seconds()
+}
+
+// run has a command work on the database, and returns seconds and the highest
+// resident set in MiB.
+func run(b *testing.B, bin string, db *pg.DB, args ...string) (seconds, mib float64) {
+	b.Helper()
+	cmd := exec.CommandContext(b.Context(), bin, append(args, "-q")...)
+	cmd.Env = append(os.Environ(), "DATABASE_URL="+db.Config().ConnString())
+	began := time.Now()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		b.Fatalf("%v: %v\n%s", args, err, out)
+	}
+	seconds = time.Since(began).Seconds()
+	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		mib = float64(usage.Maxrss) / 1024
+	}
+	return seconds, mib
+}
+
 func report1(b *testing.B, rows int64, took time.Duration, wal int64) {
 	b.Helper()
 	b.ReportMetric(float64(rows), "rows")
@@ -229,13 +299,20 @@ func BenchmarkSizes(b *testing.B) {
 	}
 }
 
-// BenchmarkVersion starts the binary.
-func BenchmarkVersion(b *testing.B) {
+// build makes the binary as a release does.
+func build(b *testing.B) string {
+	b.Helper()
 	binary := filepath.Join(b.TempDir(), "atlasctl")
 	out, err := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "../../cmd/atlasctl").CombinedOutput()
 	if err != nil {
 		b.Fatal(fmt.Errorf("build: %w\n%s", err, out))
 	}
+	return binary
+}
+
+// BenchmarkVersion starts the binary.
+func BenchmarkVersion(b *testing.B) {
+	binary := build(b)
 	for b.Loop() {
 		must(b, exec.CommandContext(context.WithoutCancel(b.Context()), binary, "version").Run())
 	}

@@ -17,10 +17,12 @@ package s3test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -73,6 +75,7 @@ type Gateway struct {
 	program string
 	root    string // has data, sidecar and log in it
 	address string
+	health  string // a path that no other server answers to: its port may have been ours
 
 	cmd      *exec.Cmd      // nil while it is down
 	watchdog io.WriteCloser // see guard
@@ -81,7 +84,7 @@ type Gateway struct {
 // Server starts a server that runs until the test ends, or the test's process.
 func Server(t testing.TB) *Gateway {
 	t.Helper()
-	g := &Gateway{t: t, program: find(t), root: t.TempDir()}
+	g := &Gateway{t: t, program: find(t), root: t.TempDir(), health: "/" + rand.Text()}
 	for _, dir := range []string{g.Dir(), g.sidecar()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			t.Fatalf("s3test: %v", err)
@@ -142,7 +145,7 @@ func (g *Gateway) start() error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(g.program, "--port", g.address, "--region", Region, "--quiet", "--iam-dir", g.sidecar(),
+	cmd := exec.Command(g.program, "--port", g.address, "--region", Region, "--quiet", "--iam-dir", g.sidecar(), "--health", g.health,
 		"posix", "--sidecar", g.sidecar(), filepath.Join(g.root, "data"))
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY_ID="+AccessKey, "ROOT_SECRET_ACCESS_KEY="+SecretKey)
 	cmd.Stdout, cmd.Stderr = log, log
@@ -155,9 +158,9 @@ func (g *Gateway) start() error {
 		return err
 	}
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		conn, err := (&net.Dialer{}).DialContext(g.t.Context(), "tcp", g.address)
+		err := g.ask()
 		if err == nil {
-			return conn.Close()
+			return nil
 		}
 		if time.Now().After(end) {
 			g.stop()
@@ -167,10 +170,28 @@ func (g *Gateway) start() error {
 	}
 }
 
+// ask fails unless this server answers.
+func (g *Gateway) ask() error {
+	r, err := http.NewRequestWithContext(g.t.Context(), http.MethodGet, "http://"+g.address+g.health, http.NoBody)
+	if err != nil {
+		return err
+	}
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s is another server's: %s", g.address, answer.Status)
+	}
+	return nil
+}
+
 // guard ends the server, and removes its data, if this process dies without
 // stop: the watchdog's input then ends without a line.
 func (g *Gateway) guard() error {
-	const script = `trap '' INT TERM HUP; read -r stopped && exit; kill -9 "$1"; rm -rf "$2"`
+	const script = `trap '' INT TERM HUP; read -r stopped && exit; kill -9 "$1"; rm -rf "$2"; rmdir "${2%/*}"`
 	cmd := exec.Command("/bin/sh", "-c", script, "s3test-watchdog", fmt.Sprint(g.cmd.Process.Pid), g.root)
 	pipe, err := cmd.StdinPipe()
 	if err != nil {
