@@ -4,39 +4,6 @@
 
 -- +goose Up
 
-ALTER TABLE atlasctl.archive
-    DROP CONSTRAINT archive_method_check,
-    DROP CONSTRAINT archive_state_check,
-    DROP CONSTRAINT archive_check,
-    ADD CONSTRAINT archive_method_check CHECK (method IN ('detach', 'rows', 'export')),
-    ADD CONSTRAINT archive_state_check CHECK (state IN ('detaching', 'moving', 'archived', 'lost',
-                                                        'exporting', 'verified', 'sealed', 'restoring', 'restored', 'void')),
-    ADD CONSTRAINT archive_check CHECK (method <> 'rows' OR rows IS NOT NULL),
-    ADD CONSTRAINT archive_export_check CHECK ((state IN ('exporting', 'verified', 'sealed', 'void')) <= (method = 'export')),
-    ADD COLUMN part         int NOT NULL DEFAULT 0,
-    ADD COLUMN parent_oid   oid,
-    ADD COLUMN attempt      int NOT NULL DEFAULT 1,
-    ADD COLUMN filenode     oid,
-    ADD COLUMN fingerprint  text,
-    ADD COLUMN as_text      text[] NOT NULL DEFAULT '{}',
-    ADD COLUMN live_bytes   bigint,
-    ADD COLUMN manifest     text,
-    ADD COLUMN manifest_key text,
-    ADD COLUMN manifest_sha text,
-    ADD COLUMN verified_at  timestamptz,
-    ADD COLUMN restored_to  text,
-    ADD CONSTRAINT archive_part_check CHECK ((method = 'export') = (part > 0)),
-    ADD CONSTRAINT archive_sealed_check CHECK (NOT (method = 'export' AND state IN ('verified', 'sealed', 'archived', 'restoring', 'restored'))
-                                               OR checksum IS NOT NULL AND rows IS NOT NULL AND manifest_key IS NOT NULL);
-
-DROP INDEX atlasctl.archive_range_idx;
-
--- A range is in the archive's table once, and in files as often as rows came late. NULL is MINVALUE below and MAXVALUE
--- above.
-CREATE UNIQUE INDEX archive_range_idx
-    ON atlasctl.archive (schema_name, table_name, coalesce(lower_bound, ''), coalesce(upper_bound, ''), part)
-    WHERE state NOT IN ('lost', 'restored', 'void');
-
 CREATE TABLE atlasctl.archive_file (
     archive_id text NOT NULL REFERENCES atlasctl.archive ON DELETE CASCADE,
     n          int NOT NULL,
@@ -62,18 +29,6 @@ CREATE TABLE atlasctl.archive_mark (
     PRIMARY KEY (archive_id, transaction)
 );
 
-COMMENT ON COLUMN atlasctl.archive.part IS '0 in the archive''s table; 1 and up for files: rows that came late are the next part of their range.';
-COMMENT ON COLUMN atlasctl.archive.parent_oid IS 'export: whose partition the leaf is, the table or the archive''s.';
-COMMENT ON COLUMN atlasctl.archive.attempt IS 'export: how often the files were begun; a change of the rows voids an attempt.';
-COMMENT ON COLUMN atlasctl.archive.filenode IS 'export: of the leaf when it was begun; another one means that the table was rewritten.';
-COMMENT ON COLUMN atlasctl.archive.fingerprint IS 'export: of the columns that the files hold.';
-COMMENT ON COLUMN atlasctl.archive.as_text IS 'export: columns with a value that their type in the files can''t hold, kept as text.';
-COMMENT ON COLUMN atlasctl.archive.live_bytes IS 'export: heap, indexes and TOAST of the leaf before it went.';
-COMMENT ON COLUMN atlasctl.archive.manifest IS 'export: the manifest, byte for byte as it is published.';
-COMMENT ON COLUMN atlasctl.archive.manifest_key IS 'export: where the manifest lies in the destination.';
-COMMENT ON COLUMN atlasctl.archive.manifest_sha IS 'export: SHA-256 of the published manifest, in hexadecimal.';
-COMMENT ON COLUMN atlasctl.archive.verified_at IS 'export: when every file was last read back and matched.';
-COMMENT ON COLUMN atlasctl.archive.restored_to IS 'restoring: the table that rows are loaded into, quoted, or live for a leaf that is on its way back; restored: live or archive.';
 COMMENT ON TABLE atlasctl.archive_file IS 'Each file of each attempt to export a range.';
 COMMENT ON COLUMN atlasctl.archive_file.n IS 'Part of the key, and never used again in an entry.';
 COMMENT ON COLUMN atlasctl.archive_file.key IS 'Where the file lies in the entry''s destination.';
@@ -133,3 +88,52 @@ BEGIN
 END
 $$;
 -- +goose StatementEnd
+
+ALTER TABLE atlasctl.archive
+    DROP CONSTRAINT archive_method_check,
+    DROP CONSTRAINT archive_state_check,
+    DROP CONSTRAINT archive_check,
+    ADD COLUMN part         int NOT NULL DEFAULT 0,
+    ADD COLUMN parent_oid   oid,
+    ADD COLUMN attempt      int NOT NULL DEFAULT 1,
+    ADD COLUMN filenode     oid,
+    ADD COLUMN fingerprint  text,
+    ADD COLUMN as_text      text[] NOT NULL DEFAULT '{}',
+    ADD COLUMN live_bytes   bigint,
+    ADD COLUMN manifest     text,
+    ADD COLUMN manifest_key text,
+    ADD COLUMN manifest_sha text,
+    ADD COLUMN verified_at  timestamptz,
+    ADD COLUMN restored_to  text,
+    ADD CONSTRAINT archive_method_check CHECK (method IN ('detach', 'rows', 'export')) NOT VALID,
+    ADD CONSTRAINT archive_state_check CHECK (state IN ('detaching', 'moving', 'archived', 'lost', 'exporting', 'verified',
+                                                        'sealed', 'restoring', 'restored', 'void')) NOT VALID,
+    ADD CONSTRAINT archive_check CHECK (method <> 'rows' OR rows IS NOT NULL) NOT VALID,
+    ADD CONSTRAINT archive_export_check CHECK ((state IN ('exporting', 'verified', 'sealed', 'void')) <= (method = 'export')) NOT VALID,
+    ADD CONSTRAINT archive_part_check CHECK ((method = 'export') = (part > 0)) NOT VALID,
+    ADD CONSTRAINT archive_sealed_check CHECK (NOT (method = 'export' AND state IN ('verified', 'sealed', 'archived', 'restoring', 'restored'))
+                                               OR checksum IS NOT NULL AND rows IS NOT NULL AND manifest_key IS NOT NULL) NOT VALID;
+
+COMMENT ON COLUMN atlasctl.archive.part IS '0 in the archive''s table; 1 and up for files: rows that came late are the next part of their range.';
+COMMENT ON COLUMN atlasctl.archive.parent_oid IS 'export: whose partition the leaf is, the table or the archive''s.';
+COMMENT ON COLUMN atlasctl.archive.attempt IS 'export: how often the files were begun; a change of the rows voids an attempt.';
+COMMENT ON COLUMN atlasctl.archive.filenode IS 'export: of the leaf when it was begun; another one means that the table was rewritten.';
+COMMENT ON COLUMN atlasctl.archive.fingerprint IS 'export: of the columns that the files hold.';
+COMMENT ON COLUMN atlasctl.archive.as_text IS 'export: columns with a value that their type in the files can''t hold, kept as text.';
+COMMENT ON COLUMN atlasctl.archive.live_bytes IS 'export: heap, indexes and TOAST of the leaf before it went.';
+COMMENT ON COLUMN atlasctl.archive.manifest IS 'export: the manifest, byte for byte as it is published.';
+COMMENT ON COLUMN atlasctl.archive.manifest_key IS 'export: where the manifest lies in the destination.';
+COMMENT ON COLUMN atlasctl.archive.manifest_sha IS 'export: SHA-256 of the published manifest, in hexadecimal.';
+COMMENT ON COLUMN atlasctl.archive.verified_at IS 'export: when every file was last read back and matched.';
+COMMENT ON COLUMN atlasctl.archive.restored_to IS 'restoring: the table that rows are loaded into, quoted, or live for a leaf that is on its way back; restored: live or archive.';
+
+-- A range is in the archive's table once, and in files as often as rows came late. NULL is MINVALUE below and MAXVALUE
+-- above.
+-- atlasctl:allow ATL-MIG-003 the ledger has an entry a range, and atlasctl alone uses it
+DROP INDEX atlasctl.archive_range_idx;
+
+-- atlasctl:allow ATL-MIG-001 the ledger has an entry a range, and atlasctl alone uses it
+-- atlasctl:allow ATL-MIG-030 the ledger has an entry a range, and atlasctl alone uses it
+CREATE UNIQUE INDEX archive_range_idx
+    ON atlasctl.archive (schema_name, table_name, coalesce(lower_bound, ''), coalesce(upper_bound, ''), part)
+    WHERE state NOT IN ('lost', 'restored', 'void');
