@@ -184,10 +184,17 @@ func (j *job) workBlockers(ctx context.Context) error {
 		j.block("003", fmt.Sprintf("role %s may not create the archive in schema %s", j.db.User, j.dest.Schema), nil,
 			fmt.Sprintf("GRANT CREATE ON SCHEMA %s TO %s", pg.Ident(j.dest.Schema), pg.Ident(j.db.User)))
 	}
+	homes := make([]home, 0, len(j.sources)+len(j.exports))
 	for _, s := range j.sources {
-		if s.Forced && !may.Bypasses {
-			j.block("011", fmt.Sprintf("row level security is forced on %s for its owner too: rows that the policies hide would stay behind", s.name),
-				map[string]any{"partition": s.name.String()}, "run as a superuser or a role with BYPASSRLS")
+		homes = append(homes, s.home)
+	}
+	for _, x := range j.exports {
+		homes = append(homes, x.home)
+	}
+	for _, h := range homes {
+		if j.facts[h.oid].Forced && !may.Bypasses {
+			j.block("011", fmt.Sprintf("row level security is forced on %s for its owner too: rows that the policies hide would stay behind", h.name),
+				map[string]any{"partition": h.name.String()}, "run as a superuser or a role with BYPASSRLS")
 		}
 	}
 	return j.publicationNotices(ctx)

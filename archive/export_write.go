@@ -97,8 +97,8 @@ func (j *job) writeFiles(ctx context.Context, x *exportMove) error {
 	}
 	perFile := max(1, int64(float64(cmp.Or(j.o.perFile, fileTarget))/(float64(max(bytes, 1))/float64(max(pages, 1)))))
 	first, n := int64(0), 0
+	x.written = 0
 	for _, f := range done {
-		n = max(n, f.N)
 		x.written += *f.Rows
 		if f.LastPage == nil {
 			return nil

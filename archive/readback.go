@@ -13,6 +13,7 @@ import (
 
 	"github.com/atlasctl/atlasctl/archive/pqfile"
 	"github.com/atlasctl/atlasctl/archive/store"
+	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/atlasctl/atlasctl/partitions"
 )
 
@@ -113,14 +114,21 @@ func (j *job) readStep(x *exportMove) step {
 		run: func(ctx context.Context) error {
 			err := j.verifyFiles(ctx, x)
 			mismatch, bad := errors.AsType[*mismatchError](err)
-			if (bad || errors.Is(err, fs.ErrNotExist)) && x.entry.State != StateSealed {
-				how := fmt.Sprintf("a file is gone: %v", err)
-				if bad {
-					how = "a file is not what was written: " + mismatch.Error()
-				}
-				return &changedError{how}
+			if !bad && !errors.Is(err, fs.ErrNotExist) {
+				return err
 			}
-			return err
+			st, look := j.state(ctx, j.db, &x.leafMove)
+			switch {
+			case look != nil:
+				return look
+			case !x.attached(st) || st.Pending:
+				return pg.WithHint(fmt.Errorf("%w; %s is kept", err, x.name),
+					"put the file back; or, to begin anew, attach the partition where it was: its bounds are in atlasctl archive list")
+			case bad:
+				return &changedError{"a file is not what was written: " + mismatch.Error()}
+			default:
+				return &changedError{fmt.Sprintf("a file is gone: %v", err)}
+			}
 		},
 	}
 }

@@ -228,10 +228,8 @@ func (r *restoration) restore(ctx context.Context) error {
 
 // look reads the table and its archive.
 func (r *restoration) look(ctx context.Context) (err error) {
-	if r.first.Method == MethodExport {
-		if r.manifest, err = parseManifest(r.first.ID, r.first.Manifest); err != nil {
-			return err
-		}
+	if err := r.readManifests(); err != nil || r.blocked() {
+		return err
 	}
 	r.live, err = partitions.Inspect(ctx, r.db, r.spec.Table, time.UTC)
 	if errors.Is(err, partitions.ErrNoTable) {
@@ -265,6 +263,32 @@ func (r *restoration) look(ctx context.Context) (err error) {
 	}
 	if r.span, err = (entry{LowerBound: r.first.LowerBound, UpperBound: r.first.UpperBound}).span(r.key); err != nil {
 		return fmt.Errorf("entry %s of the archive's ledger: %w", r.first.ID, err)
+	}
+	return nil
+}
+
+// readManifests reads those of the range's parts, which have to keep their
+// columns alike to be loaded, and compared, together.
+func (r *restoration) readManifests() (err error) {
+	if r.first.Method != MethodExport {
+		return nil
+	}
+	if r.manifest, err = parseManifest(r.first.ID, r.first.Manifest); err != nil {
+		return err
+	}
+	if r.o.Into != IntoLive && r.o.Into != IntoArchive {
+		return nil // one of them alone
+	}
+	kept := pqfile.Schema{Columns: r.manifest.Columns}.SelectList()
+	for _, p := range r.parts {
+		m, err := parseManifest(p.ID, p.Manifest)
+		if err != nil {
+			return err
+		}
+		if (pqfile.Schema{Columns: m.Columns}).SelectList() != kept {
+			r.block("046", fmt.Sprintf("entries %s and %s are parts of one range, and keep its columns differently", r.first.ID, p.ID),
+				map[string]any{"id": p.ID}, "--into TABLE brings each of them back into a table of its own")
+		}
 	}
 	return nil
 }

@@ -19,7 +19,11 @@ func (r *restoration) intoLeaf(ctx context.Context) ([]step, error) {
 	if err := r.sameColumns(ctx, r.live.OID, r.live.Name); err != nil || r.blocked() {
 		return nil, err
 	}
-	leaf, err := r.freeLeaf(ctx, r.first.leaf())
+	wanted := r.first.leaf()
+	if period, ok := strings.CutPrefix(wanted.Table, r.dest.Table+"_"); ok { // it went by way of the archive's table
+		wanted = wanted.With(partitions.LeafName(r.spec.Table.Table, period))
+	}
+	leaf, err := r.freeLeaf(ctx, wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +55,11 @@ func (r *restoration) intoArchive(ctx context.Context) ([]step, error) {
 			}
 		}
 	}
-	leaf, err := r.freeLeaf(ctx, r.dest.With(partitions.LeafName(r.dest.Table, r.suffix())))
+	wanted := r.dest.With(r.first.LeafName)
+	if period, ok := strings.CutPrefix(r.first.LeafName, r.spec.Table.Table+"_"); ok && !strings.HasPrefix(r.first.LeafName, r.dest.Table+"_") {
+		wanted = r.dest.With(partitions.LeafName(r.dest.Table, period))
+	}
+	leaf, err := r.freeLeaf(ctx, wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -63,15 +71,6 @@ func (r *restoration) intoArchive(ctx context.Context) ([]step, error) {
 		r.arriveStep("attach "+leaf.String(), []string{fmt.Sprintf("LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE", r.dest.SQL())},
 			[]string{attach, dropChecksSQL(leaf)}),
 	}, nil
-}
-
-// suffix names the period of the range.
-func (r *restoration) suffix() string {
-	if r.span.lower.Unbounded {
-		return historySuffix
-	}
-	_, suffix := period(r.key, r.spec.Interval, r.span.lower)
-	return suffix
 }
 
 // intoRows puts the rows back into what covers their range: a plain table, or

@@ -6,7 +6,7 @@ SELECT b.id, b.schema_name, b.table_name, b.method, b.state, b.attempt, b.leaf_s
        b.restored_to, b.run_id, b.cutoff
 FROM atlasctl.archive a
 JOIN atlasctl.archive b ON b.id = a.id
-     OR a.method = 'export' AND b.method = 'export' AND b.state = a.state
+     OR a.method = 'export' AND b.method = 'export' AND a.state IN ('archived', 'restoring') AND b.state IN ('archived', 'restoring')
         AND b.schema_name = a.schema_name AND b.table_name = a.table_name
         AND b.lower_bound IS NOT DISTINCT FROM a.lower_bound AND b.upper_bound IS NOT DISTINCT FROM a.upper_bound
 WHERE a.id = $1
