@@ -33,6 +33,7 @@ const (
 	StateExporting = "exporting" // files are being written, the rows are in the table
 	StateVerified  = "verified"  // all of them were read back, the rows are in the table
 	StateSealed    = "sealed"    // the leaf refuses writes
+	StateLeaving   = "leaving"   // its detach was begun; the catalogs say how far
 	StateRestoring = "restoring"
 	StateRestored  = "restored" // back in the table; the files are no longer the rows
 	StateVoid      = "void"     // an export that was given up

@@ -164,6 +164,11 @@ type role struct {
 func (j *job) workBlockers(ctx context.Context) error {
 	if !j.hasWork() {
 		j.nothingExpired()
+		if j.o.Children == ChildrenSetNull { // a killed run may have left references to end
+			var err error
+			j.guards, err = partitions.Guards(ctx, j.db, j.live)
+			return err
+		}
 		return nil
 	}
 	if err := j.fileBlockers(ctx); err != nil {

@@ -30,6 +30,10 @@ var (
 	exportFinishSQL string
 	//go:embed sql/export_void.sql
 	exportVoidSQL string
+	//go:embed sql/export_leaf.sql
+	exportLeafSQL string
+	//go:embed sql/origin.sql
+	originSQL string
 	//go:embed sql/leaf_users.sql
 	leafUsersSQL string
 )
@@ -66,19 +70,20 @@ type exportEntry struct {
 	Manifest    *string
 	ManifestKey *string
 	ManifestSHA *string
-	VerifiedAt  *time.Time
+	Fresh       bool // all files were read back within the last hour
 }
 
 func (e *exportEntry) span(k partitions.Key) (span, error) {
 	return entry{LowerBound: e.LowerBound, UpperBound: e.UpperBound}.span(k)
 }
 
-// findExports decides what becomes of exports that a run did not finish. One that
-// goes where this run is to bring things goes on; so does one whose leaf has left
-// the table already, wherever it goes. Any other is given up.
+// findExports decides what becomes of exports that a run did not finish. One
+// whose leaf we have begun to detach goes on, wherever it goes; so does one that
+// goes where this run is to bring things. Any other is given up, and so is one
+// whose leaf somebody else has taken out of the table.
 func (j *job) findExports(ctx context.Context) error {
 	for _, e := range j.begun {
-		st, err := readLeaf(ctx, j.db, e.LeafOID)
+		x, st, err := j.foundExport(ctx, e)
 		if err != nil {
 			return err
 		}
@@ -86,31 +91,61 @@ func (j *job) findExports(ctx context.Context) error {
 			j.gone = append(j.gone, e)
 			continue
 		}
-		s, err := e.span(j.key)
-		if err != nil {
-			return fmt.Errorf("entry %s of the archive's ledger: %w", e.ID, err)
-		}
-		name := pg.Name{Schema: st.Schema, Table: st.Name}
-		if st.Parent != 0 && st.Parent != e.ParentOID {
-			j.strayBlocker(name, e.ID)
+		leaving, detached := e.State == StateLeaving, st.Parent == 0
+		ours := j.to != nil && j.to.String() == e.Destination && (e.State == StateSealed || x.expired(j.key, j.cutoff))
+		switch {
+		case x.oid == j.live.OID, detached && !leaving:
+			j.given = append(j.given, x)
+		case st.Parent == j.live.OID:
+			x.from = j.table()
+		case j.arch != nil && st.Parent == j.arch.OID:
+			x.from = parent{j.arch.Name, j.arch.OID}
+		case !detached:
+			j.strayBlocker(x.name, e.ID)
 			continue
 		}
-		x := &exportMove{leafMove: leafMove{home: home{s, name, e.LeafOID}, from: parent{j.live.Name, e.ParentOID}, id: e.ID, pending: st.Pending, rows: -1}, entry: e, row: -1}
-		if j.arch != nil && e.ParentOID == j.arch.OID {
-			x.from = parent{j.arch.Name, j.arch.OID}
-		}
-		if err := j.db.QueryRow(ctx, "SELECT pg_total_relation_size($1::oid)", x.oid).Scan(&x.bytes); err != nil {
-			return fmt.Errorf("size of %s: %w", name, err)
-		}
-		sealed, left := e.State == StateSealed, st.Parent == 0 || st.Pending
-		switch ours := j.to != nil && j.to.String() == e.Destination; {
-		case sealed && left, ours && (sealed || s.expired(j.key, j.cutoff)):
+		switch moved := x.oid != e.LeafOID; {
+		case slices.Contains(j.given, x):
+		case leaving && (detached || st.Pending), ours && !moved:
 			j.exports = append(j.exports, x)
 		default:
 			j.given = append(j.given, x)
 		}
 	}
 	return nil
+}
+
+// foundExport is the leaf of an unfinished export, by the triggers that were made
+// for it, and where it stands; nil if there is none.
+func (j *job) foundExport(ctx context.Context, e *exportEntry) (*exportMove, *leafState, error) {
+	oid := uint32(0)
+	err := j.db.QueryRow(ctx, exportLeafSQL, e.ID, e.LeafOID).Scan(&oid)
+	if errors.Is(err, pgx.ErrNoRows) {
+		// Without them it is the leaf only if it is where it was, under its name.
+		err = j.db.QueryRow(ctx, `SELECT coalesce((SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+			JOIN pg_inherits i ON i.inhrelid = c.oid
+			WHERE c.oid = $1 AND n.nspname = $2 AND c.relname = $3 AND i.inhparent = $4), 0)::oid`,
+			e.LeafOID, e.LeafSchema, e.LeafName, e.ParentOID).Scan(&oid)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("look for the leaf of entry %s: %w", e.ID, err)
+	}
+	st, err := readLeaf(ctx, j.db, oid)
+	if err != nil || st == nil {
+		return nil, nil, err
+	}
+	s, err := e.span(j.key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("entry %s of the archive's ledger: %w", e.ID, err)
+	}
+	x := &exportMove{
+		leafMove: leafMove{home: home{s, pg.Name{Schema: st.Schema, Table: st.Name}, oid}, from: parent{j.live.Name, e.ParentOID}, id: e.ID, pending: st.Pending, rows: -1},
+		entry:    e, row: -1,
+	}
+	if err := j.db.QueryRow(ctx, "SELECT pg_total_relation_size($1::oid)", oid).Scan(&x.bytes); err != nil {
+		return nil, nil, fmt.Errorf("size of %s: %w", x.name, err)
+	}
+	return x, st, nil
 }
 
 // addExport takes a leaf that is to go to files.
@@ -137,13 +172,14 @@ func (j *job) archivedLeaves(arch *partitions.Table) (all []*exportMove) {
 	return all
 }
 
-// settleExports puts right what needs no work: exports whose leaf is gone. After
-// the seal that is what they were to come to, and the answer to a COMMIT was lost.
+// settleExports puts right what needs no work: exports whose leaf is gone. Once
+// its detach was begun that is what they were to come to, and the answer to a
+// COMMIT was lost.
 func (j *job) settleExports(ctx context.Context) error {
 	for _, e := range j.gone {
 		sql := exportFinishSQL
-		if e.State != StateSealed {
-			sql = "UPDATE atlasctl.archive SET state = 'lost', error = 'the leaf was dropped before it was sealed', updated_at = clock_timestamp() WHERE id = $1"
+		if e.State != StateLeaving {
+			sql = "UPDATE atlasctl.archive SET state = 'lost', error = 'the leaf was dropped before it was detached', updated_at = clock_timestamp() WHERE id = $1"
 			j.find(pg.Warn, "014", fmt.Sprintf("%s, which was being exported, is gone: somebody dropped it; its files may not hold all of its rows",
 				pg.Name{Schema: e.LeafSchema, Table: e.LeafName}), map[string]any{"id": e.ID}, "")
 		}
@@ -179,7 +215,9 @@ const (
 //	write    files, each durable or named as not yet
 //	publish  the manifest
 //	read     all of them read back and matched
+//	wait     nothing
 //	seal     triggers that refuse: the rows are what the files hold, for good
+//	leave    the ledger knows that the leaf is about to be detached, by us
 //	detach   a pending detach, which is finished, or a leaf of its own
 //	drop     all done; or, in one transaction, nothing
 //
@@ -191,7 +229,7 @@ const (
 // those who write, what they did is in every later snapshot, and what comes
 // later leaves a mark.
 func (j *job) exportSteps(x *exportMove) []step {
-	steps := []step{j.guardStep(x), j.writeStep(x), j.publishStep(x), j.readStep(x), j.sealStep(x), j.waitStep(&x.leafMove)}
+	steps := []step{j.guardStep(x), j.writeStep(x), j.publishStep(x), j.readStep(x), j.quietStep(x), j.sealStep(x), j.leaveStep(x)}
 	if x.from.oid == j.live.OID && j.live.DefaultLeaf() != nil && !x.pending {
 		steps = append(steps, j.detachAtOnceStep(x))
 	} else {
@@ -225,7 +263,12 @@ func (j *job) exportLeaf(ctx context.Context, x *exportMove) error {
 	if x.entry != nil {
 		row.ID, row.State, row.Rows = x.entry.ID, x.entry.State, x.entry.Rows
 	}
-	if err != nil && (x.entry == nil || x.entry.State != StateSealed) {
+	switch {
+	case err == nil:
+	case x.entry != nil && (x.entry.State == StateSealed || x.entry.State == StateLeaving):
+		j.moved = true // its writers notice
+		err = pg.WithHint(err, fmt.Sprintf("%s refuses writes until the next run ends what this one began", x.name))
+	default:
 		err = pg.WithHint(err, fmt.Sprintf("the rows of %s are where they were, in %s; run the same command again to go on", x.name, x.from.name))
 	}
 	return err
@@ -244,8 +287,7 @@ func (j *job) exportPatiently(ctx context.Context, x *exportMove) error {
 			}
 		case isChange:
 			if changes++; changes == mostAttempts {
-				return pg.WithHint(pg.NotNowf("export %s: %w, %d times", x.name, changed, changes),
-					fmt.Sprintf("nothing has left %s; run the same command again when nobody writes such old rows", x.from.name))
+				return pg.NotNowf("export %s: %s, %d times: somebody writes such old rows", x.name, changed.how, changes)
 			}
 			j.o.Log.InfoContext(ctx, "begun anew", "partition", x.name.String(), "why", changed.how)
 			if err := j.exportAgain(ctx, x, x.entry.AsText); err != nil {
@@ -262,7 +304,7 @@ func (j *job) guardStep(x *exportMove) step {
 	id := newID(time.Now())
 	lock := fmt.Sprintf("LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE", x.name.SQL())
 	name := "guard " + x.name.String()
-	sql := guardSQL(x.name, id)
+	sql := append(unguardSQL(x.name), guardSQL(x.name, id)...)
 	return step{
 		Step: partitions.Step{
 			Name: name, Lock: "SHARE ROW EXCLUSIVE on " + x.name.String(), Reversible: true,
@@ -270,32 +312,34 @@ func (j *job) guardStep(x *exportMove) step {
 		},
 		done: func(context.Context) (bool, error) { return x.entry != nil, nil },
 		run: func(ctx context.Context) error {
-			if err := j.checkLeaf(ctx, x); err != nil {
+			if err := j.checkLeaf(ctx, j.db, x); err != nil {
 				return err
 			}
 			schema, err := j.describe(ctx, j.db, x.oid, nil)
 			if err != nil {
 				return err
 			}
-			err = j.patiently(func() error {
-				return j.locked(ctx, pg.Locked{
-					What: name, Locks: []string{lock}, Relations: []uint32{x.oid},
-					Body: func(ctx context.Context, q pg.Queryer) ([]string, error) {
-						_, err := q.Exec(ctx, exportBeginSQL, id, j.spec.Table.Schema, j.spec.Table.Table, j.live.OID,
-							x.name.Schema, x.name.Table, x.oid, x.from.oid, ledgerText(x.lower), ledgerText(x.upper),
-							x.to.String(), j.res.Cutoff, j.runID, schema.Fingerprint(), x.bytes)
-						return sql, err
-					},
-					Committed: func(ctx context.Context, q pg.Queryer) (exists bool, err error) {
-						err = q.QueryRow(ctx, "SELECT EXISTS (SELECT FROM atlasctl.archive WHERE id = $1)", id).Scan(&exists)
-						return exists, err
-					},
-				})
+			origin, err := readOrigin(ctx, j.db)
+			if err != nil {
+				return err
+			}
+			err = j.locked(ctx, pg.Locked{
+				What: name, Locks: []string{lock}, Relations: []uint32{x.oid},
+				Body: func(ctx context.Context, q pg.Queryer) ([]string, error) {
+					_, err := q.Exec(ctx, exportBeginSQL, id, j.spec.Table.Schema, j.spec.Table.Table, j.live.OID,
+						x.name.Schema, x.name.Table, x.oid, x.from.oid, ledgerText(x.lower), ledgerText(x.upper),
+						x.to.String(), j.res.Cutoff, j.runID, schema.Fingerprint(), x.bytes, origin)
+					return sql, err
+				},
+				Committed: func(ctx context.Context, q pg.Queryer) (exists bool, err error) {
+					err = q.QueryRow(ctx, "SELECT EXISTS (SELECT FROM atlasctl.archive WHERE id = $1)", id).Scan(&exists)
+					return exists, err
+				},
 			})
 			if err != nil {
 				return err
 			}
-			all, err := unfinishedExports(ctx, j.db, j.spec.Table)
+			all, err := unfinishedExports(ctx, j.db, j.spec.Table, j.live.OID)
 			if err != nil {
 				return err
 			}
@@ -337,9 +381,17 @@ func unguardSQL(leaf pg.Name) []string {
 	}
 }
 
-// checkLeaf finds what would keep the leaf from going, before it is begun.
-func (j *job) checkLeaf(ctx context.Context, x *exportMove) error {
-	rows, err := j.db.Query(ctx, leafUsersSQL, x.oid)
+// readOrigin is what an entry keeps of the database that wrote its files.
+func readOrigin(ctx context.Context, q pg.Queryer) (origin string, err error) {
+	if err := q.QueryRow(ctx, originSQL).Scan(&origin); err != nil {
+		return "", fmt.Errorf("read what database this is: %w", err)
+	}
+	return origin, nil
+}
+
+// freeOfUsers finds what would keep the leaf from being dropped.
+func (j *job) freeOfUsers(ctx context.Context, q pg.Queryer, x *exportMove) error {
+	rows, err := q.Query(ctx, leafUsersSQL, x.oid)
 	if err != nil {
 		return fmt.Errorf("look for what uses %s: %w", x.name, err)
 	}
@@ -348,8 +400,16 @@ func (j *job) checkLeaf(ctx context.Context, x *exportMove) error {
 		return fmt.Errorf("look for what uses %s: %w", x.name, err)
 	}
 	if len(users) > 0 {
-		return pg.WithHint(fmt.Errorf("%s can't be dropped once it is exported, since %s names it; nothing has changed", x.name, strings.Join(users, ", ")),
-			fmt.Sprintf("make it read %s instead", x.from.name))
+		return pg.WithHint(fmt.Errorf("%s can't be dropped once it is exported, since this depends on it: %s", x.name, strings.Join(users, ", ")),
+			fmt.Sprintf("make it depend on %s instead", x.from.name))
+	}
+	return nil
+}
+
+// checkLeaf finds what would keep the leaf from going, before it is begun.
+func (j *job) checkLeaf(ctx context.Context, q pg.Queryer, x *exportMove) error {
+	if err := j.freeOfUsers(ctx, q, x); err != nil {
+		return err
 	}
 	where := j.within(x.span)
 	if where == "" {
@@ -357,7 +417,7 @@ func (j *job) checkLeaf(ctx context.Context, x *exportMove) error {
 	}
 	// Attaching trusts a check; whoever has bent one may have rows elsewhere.
 	var stray int64
-	err = j.db.QueryRow(ctx, fmt.Sprintf("SELECT count(*) FROM ONLY %s WHERE (%s) IS NOT TRUE", x.name.SQL(), where)).Scan(&stray)
+	err := q.QueryRow(ctx, fmt.Sprintf("SELECT count(*) FROM ONLY %s WHERE (%s) IS NOT TRUE", x.name.SQL(), where)).Scan(&stray)
 	if err != nil {
 		return fmt.Errorf("look at the range of %s: %w", x.name, err)
 	}
@@ -375,12 +435,12 @@ func (j *job) describe(ctx context.Context, q pg.Queryer, leaf uint32, asText []
 
 // unfinishedExports reads the exports of a table that a run did not finish; none
 // where the ledger is older than exports.
-func unfinishedExports(ctx context.Context, q pg.Queryer, table pg.Name) ([]*exportEntry, error) {
+func unfinishedExports(ctx context.Context, q pg.Queryer, table pg.Name, oid uint32) ([]*exportEntry, error) {
 	var known bool
 	if err := q.QueryRow(ctx, "SELECT to_regclass('atlasctl.archive_file') IS NOT NULL").Scan(&known); err != nil || !known {
 		return nil, err
 	}
-	rows, err := q.Query(ctx, exportUnfinishedSQL, table.Schema, table.Table)
+	rows, err := q.Query(ctx, exportUnfinishedSQL, table.Schema, table.Table, oid)
 	if err != nil {
 		return nil, fmt.Errorf("read the archive's ledger: %w", err)
 	}
@@ -426,26 +486,31 @@ func (j *job) exportAgain(ctx context.Context, x *exportMove, asText []string) e
 	if err != nil {
 		return err
 	}
-	what := "begin the export of " + x.name.String() + " anew"
 	attempt := x.entry.Attempt
-	err = j.patiently(func() error {
-		return j.locked(ctx, pg.Locked{
-			What: what, Locks: []string{fmt.Sprintf("LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE", x.name.SQL())}, Relations: []uint32{x.oid},
-			Body: func(ctx context.Context, q pg.Queryer) ([]string, error) {
-				err := q.QueryRow(ctx, exportAgainSQL, x.entry.ID, schema.Fingerprint(), asText).Scan(&x.entry.Attempt, &x.entry.Filenode)
-				return append(unguardSQL(x.name), guardSQL(x.name, x.entry.ID)...), err
-			},
-			Committed: func(ctx context.Context, q pg.Queryer) (done bool, err error) {
-				err = q.QueryRow(ctx, "SELECT attempt > $2 FROM atlasctl.archive WHERE id = $1", x.entry.ID, attempt).Scan(&done)
-				return done, err
-			},
-		})
+	err = j.locked(ctx, pg.Locked{
+		What: "begin the export of " + x.name.String() + " anew", Relations: []uint32{x.oid},
+		Locks: []string{fmt.Sprintf("LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE", x.name.SQL())},
+		Body: func(ctx context.Context, q pg.Queryer) ([]string, error) {
+			st, err := j.state(ctx, q, &x.leafMove)
+			if err != nil {
+				return nil, err
+			}
+			if !x.attached(st) || st.Pending {
+				return nil, fmt.Errorf("%s has left %s", x.name, x.from.name)
+			}
+			err = q.QueryRow(ctx, exportAgainSQL, x.entry.ID, schema.Fingerprint(), asText).Scan(&x.entry.Attempt, &x.entry.Filenode)
+			return append(unguardSQL(x.name), guardSQL(x.name, x.entry.ID)...), err
+		},
+		Committed: func(ctx context.Context, q pg.Queryer) (done bool, err error) {
+			err = q.QueryRow(ctx, "SELECT attempt > $2 FROM atlasctl.archive WHERE id = $1", x.entry.ID, attempt).Scan(&done)
+			return done, err
+		},
 	})
 	if err != nil {
 		return err
 	}
 	x.entry.State, x.entry.AsText, x.entry.Fingerprint = StateExporting, asText, schema.Fingerprint()
-	x.entry.Manifest, x.entry.ManifestKey, x.entry.ManifestSHA, x.entry.VerifiedAt = nil, nil, nil, nil
+	x.entry.Manifest, x.entry.ManifestKey, x.entry.ManifestSHA, x.entry.Fresh = nil, nil, nil, false
 	x.entry.Rows, x.entry.Checksum = nil, nil
 	return j.removeGarbage(ctx, x.to, x.entry.ID)
 }

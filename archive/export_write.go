@@ -346,9 +346,18 @@ func (j *job) lookUnderLock(ctx context.Context, x *exportMove, function string)
 	return tx.Rollback(context.WithoutCancel(ctx))
 }
 
+// removableSQL is the garbage of an entry, unless another database wrote it, of
+// which this one is a copy.
+const removableSQL = `SELECT f.key FROM atlasctl.archive_file f JOIN atlasctl.archive a ON a.id = f.archive_id
+	WHERE f.archive_id = $1 AND f.state = 'garbage' AND a.origin = $2 ORDER BY f.n`
+
 // removeGarbage removes from the destination what the ledger calls garbage.
 func (j *job) removeGarbage(ctx context.Context, st store.Store, id string) error {
-	rows, err := j.db.Query(ctx, "SELECT key FROM atlasctl.archive_file WHERE archive_id = $1 AND state = 'garbage' ORDER BY n", id)
+	origin, err := readOrigin(ctx, j.db)
+	if err != nil {
+		return err
+	}
+	rows, err := j.db.Query(ctx, removableSQL, id, origin)
 	if err != nil {
 		return fmt.Errorf("read the archive's ledger: %w", err)
 	}
@@ -370,7 +379,7 @@ func (j *job) removeGarbage(ctx context.Context, st store.Store, id string) erro
 // dir is where the files of the attempt lie in the destination: by table and
 // range for whoever reads them, and never the same twice.
 func (j *job) dir(x *exportMove) string {
-	return fmt.Sprintf("%s/range=%s_%s/%s-%d", keyPart(j.spec.Table.Schema+"."+j.spec.Table.Table),
+	return fmt.Sprintf("%s/range=%s_%s/%s-%d", tableKey(j.spec.Table),
 		boundKey(x.lower, "min"), boundKey(x.upper, "max"), x.entry.ID, x.entry.Attempt)
 }
 
@@ -386,12 +395,17 @@ func boundKey(b partitions.Bound, unbounded string) string {
 	return t.Format("20060102T150405.999999Z")
 }
 
+// tableKey is a table in a key. A dot in a name is not the one between two.
+func tableKey(table pg.Name) string {
+	return keyPart(table.Schema) + "." + keyPart(table.Table)
+}
+
 // keyPart escapes what object stores and file systems don't all take.
 func keyPart(s string) string {
 	var b []byte
 	for _, c := range []byte(s) {
 		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-', c == '.':
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-':
 			b = append(b, c)
 		default:
 			b = fmt.Appendf(b, "%%%02X", c)

@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"time"
 
 	"github.com/atlasctl/atlasctl/archive/pqfile"
 	"github.com/atlasctl/atlasctl/archive/store"
@@ -56,7 +55,10 @@ func fetch(ctx context.Context, st store.Store, key string) (f *stored, err erro
 	if err != nil {
 		return nil, fmt.Errorf("keep %s/%s while it is read: %w", st, key, err)
 	}
-	gone := func() error { return errors.Join(spool.Close(), os.Remove(spool.Name())) }
+	gone := spool.Close
+	if os.Remove(spool.Name()) != nil { // an open file can't be, on Windows
+		gone = func() error { return errors.Join(spool.Close(), os.Remove(spool.Name())) }
+	}
 	size, err := io.Copy(io.MultiWriter(spool, digest), r)
 	if err == nil {
 		err = r.Close()
@@ -98,18 +100,13 @@ func readBack(ctx context.Context, st store.Store, f file) (err error) {
 	return nil
 }
 
-// freshFor is how long a verification counts: one that is older is done again
-// before the rows are dropped.
-const freshFor = time.Hour
-
-// readStep reads everything back. A file that is not what was written is made
-// again.
+// readStep reads everything back, again if it was more than an hour ago. A file
+// that is not what was written is made again.
 func (j *job) readStep(x *exportMove) step {
 	return step{
 		Step: partitions.Step{Name: "read back " + x.name.String(), Reversible: true},
 		done: func(context.Context) (bool, error) {
-			e := x.entry
-			return e != nil && e.State != StateExporting && e.VerifiedAt != nil && time.Since(*e.VerifiedAt) < freshFor, nil
+			return x.entry != nil && x.entry.State != StateExporting && x.entry.Fresh, nil
 		},
 		run: func(ctx context.Context) error {
 			err := j.verifyFiles(ctx, x)
@@ -169,11 +166,11 @@ func (j *job) verifyFiles(ctx context.Context, x *exportMove) error {
 		state = StateVerified
 	}
 	rows, checksum := sum.Rows(), sum.String()
-	err = j.db.QueryRow(ctx, `UPDATE atlasctl.archive SET state = $2, verified_at = clock_timestamp(), rows = $3, bytes = $4, checksum = $5, updated_at = clock_timestamp()
-		WHERE id = $1 RETURNING verified_at`, x.entry.ID, state, rows, bytes, checksum).Scan(&x.entry.VerifiedAt)
+	_, err = j.db.Exec(ctx, `UPDATE atlasctl.archive SET state = $2, verified_at = clock_timestamp(), rows = $3, bytes = $4, checksum = $5, updated_at = clock_timestamp()
+		WHERE id = $1`, x.entry.ID, state, rows, bytes, checksum)
 	if err != nil {
 		return fmt.Errorf("write the archive's ledger: %w", err)
 	}
-	x.entry.State, x.entry.Rows, x.entry.Checksum = state, &rows, &checksum
+	x.entry.State, x.entry.Fresh, x.entry.Rows, x.entry.Checksum = state, true, &rows, &checksum
 	return nil
 }

@@ -81,6 +81,9 @@ type record struct {
 	ManifestKey *string
 	ManifestSHA *string
 	RestoredTo  *string
+	StagingOID  *uint32
+	RootOID     uint32
+	Fingerprint *string
 	RunID       string
 	Cutoff      time.Time
 }
@@ -157,13 +160,19 @@ func newRestoration(ctx context.Context, db *pg.DB, id string, o RestoreOptions)
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	first := parts[i]
-	table := first.table()
+	table, err := nowCalled(ctx, db, first)
+	if err != nil {
+		return nil, err
+	}
 	j := &job{
 		db: db, spec: partitions.Spec{Table: table, Interval: partitions.Month, Zone: time.UTC}, runID: newID(time.Now()),
 		o:    Options{Store: o.Store, Log: o.Log, Progress: o.Progress, at: o.at},
 		dest: table.With(partitions.LeafName(table.Table, "archive")),
 	}
 	j.res.Table = table
+	if j.begun, err = unfinishedExports(ctx, db, table, first.RootOID); err != nil {
+		return nil, err
+	}
 	r := &restoration{job: j, parts: parts, first: first, o: o}
 	r.out = Restored{ID: id, Table: table, Into: o.Into, State: first.State, Rows: first.Rows}
 	for _, b := range []struct {
@@ -175,6 +184,18 @@ func newRestoration(ctx context.Context, db *pg.DB, id string, o RestoreOptions)
 		}
 	}
 	return r, nil
+}
+
+// nowCalled is the table that an entry is about, also if it was renamed since.
+func nowCalled(ctx context.Context, q pg.Queryer, r record) (pg.Name, error) {
+	table := r.table()
+	err := q.QueryRow(ctx, `SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind IN ('r', 'p') AND (c.oid = $3 OR n.nspname = $1 AND c.relname = $2)
+		ORDER BY n.nspname = $1 AND c.relname = $2 DESC LIMIT 1`, r.SchemaName, r.TableName, r.RootOID).Scan(&table.Schema, &table.Table)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return table, fmt.Errorf("look for %s: %w", table, err)
+	}
+	return table, nil
 }
 
 func readRecords(ctx context.Context, q pg.Queryer, id string) ([]record, error) {
@@ -196,18 +217,20 @@ func readRecords(ctx context.Context, q pg.Queryer, id string) ([]record, error)
 func (r *restoration) restore(ctx context.Context) error {
 	switch r.first.State {
 	case StateRestored:
-		to := *r.first.RestoredTo
-		if to != r.o.Into {
-			r.block("040", fmt.Sprintf("entry %s was restored already, into the %s table: its rows are there", r.first.ID, to), nil, "")
-			return nil
-		}
-		r.out.Checksum = r.first.Checksum
-		return nil
+		return r.isRestored(ctx)
 	case StateArchived, StateRestoring:
 	default:
 		r.block("040", fmt.Sprintf("entry %s is %s: only what is archived can be restored", r.first.ID, r.first.State), nil,
 			"atlasctl archive run finishes what was begun")
 		return nil
+	}
+	if err := r.notOnItsWay(ctx); err != nil || r.blocked() {
+		return err
+	}
+	if !r.o.DryRun {
+		if err := r.clear(ctx); err != nil {
+			return err
+		}
 	}
 	if err := r.look(ctx); err != nil || r.blocked() {
 		return err
@@ -220,10 +243,44 @@ func (r *restoration) restore(ctx context.Context) error {
 		r.out.Steps, err = display(ctx, steps)
 		return err
 	}
-	if err := r.clear(ctx); err != nil {
-		return err
-	}
 	return r.walk(ctx, r.first.leaf(), steps)
+}
+
+// isRestored answers for an entry that was restored already.
+func (r *restoration) isRestored(ctx context.Context) error {
+	var again string
+	err := r.db.QueryRow(ctx, `SELECT coalesce(max(b.id), '') FROM atlasctl.archive a
+		JOIN atlasctl.archive b ON b.schema_name = a.schema_name AND b.table_name = a.table_name AND b.id > a.id
+		     AND b.lower_bound IS NOT DISTINCT FROM a.lower_bound AND b.upper_bound IS NOT DISTINCT FROM a.upper_bound
+		     AND b.state NOT IN ('restored', 'void', 'lost')
+		WHERE a.id = $1`, r.first.ID).Scan(&again)
+	switch to := *r.first.RestoredTo; {
+	case err != nil:
+		return fmt.Errorf("read the archive's ledger: %w", err)
+	case again != "":
+		r.block("040", fmt.Sprintf("entry %s was restored already, and its range archived again, as entry %s", r.first.ID, again),
+			map[string]any{"id": again}, "atlasctl archive restore "+again)
+	case to != r.o.Into:
+		r.block("040", fmt.Sprintf("entry %s was restored already, into the %s table: its rows are there", r.first.ID, to), nil, "")
+	default:
+		r.out.Checksum = r.first.Checksum
+	}
+	return nil
+}
+
+// notOnItsWay wants no export of the leaf that holds the rows: it would go on
+// with rows that are elsewhere by then.
+func (r *restoration) notOnItsWay(ctx context.Context) error {
+	if r.first.Method == MethodExport {
+		return nil
+	}
+	for _, e := range r.begun {
+		if e.LeafOID == r.first.LeafOID {
+			r.block("047", fmt.Sprintf("%s is on its way to files at %s (entry %s)", r.first.leaf(), e.Destination, e.ID), map[string]any{"id": e.ID},
+				fmt.Sprintf("atlasctl archive run %s --to %s finishes it, and entry %s can be restored then", r.spec.Table, e.Destination, e.ID))
+		}
+	}
+	return nil
 }
 
 // look reads the table and its archive.
@@ -231,17 +288,22 @@ func (r *restoration) look(ctx context.Context) (err error) {
 	if err := r.readManifests(); err != nil || r.blocked() {
 		return err
 	}
+	byName := r.o.Into != IntoLive && r.o.Into != IntoArchive
 	r.live, err = partitions.Inspect(ctx, r.db, r.spec.Table, time.UTC)
-	if errors.Is(err, partitions.ErrNoTable) {
+	switch {
+	case errors.Is(err, partitions.ErrNoTable) && byName:
+		r.live = &partitions.Table{Name: r.spec.Table, Owner: r.db.User, OwnerIsUs: true}
+	case errors.Is(err, partitions.ErrNoTable):
 		r.missingTable()
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
-	}
-	if !r.live.OwnerIsUs {
+	case !r.live.OwnerIsUs:
 		r.kindBlockers(false)
 		return nil
+	}
+	if byName {
+		return nil // its range does not matter there
 	}
 	if r.columns, err = readColumns(ctx, r.db, r.live.OID); err != nil {
 		return err
@@ -253,18 +315,44 @@ func (r *restoration) look(ctx context.Context) (err error) {
 	case r.live.Partitioned():
 		r.key, err = r.live.Key(time.UTC)
 	case r.first.Method == MethodExport:
-		r.key = partitions.Key{Column: r.manifest.Key, Type: partitions.KeyType(r.manifest.KeyType), Zone: time.UTC}
+		r.key, err = partitions.Key{Column: r.manifest.Key, Type: partitions.KeyType(r.manifest.KeyType), Zone: time.UTC}, nil
 	case r.arch != nil:
 		r.key, err = r.arch.Key(time.UTC)
 	}
-	if err != nil {
-		r.keyBlocker(err.Error())
-		return nil
+	if err == nil {
+		r.span, err = entry{LowerBound: r.first.LowerBound, UpperBound: r.first.UpperBound}.span(r.key)
 	}
-	if r.span, err = (entry{LowerBound: r.first.LowerBound, UpperBound: r.first.UpperBound}).span(r.key); err != nil {
-		return fmt.Errorf("entry %s of the archive's ledger: %w", r.first.ID, err)
+	if err != nil {
+		r.block("004", fmt.Sprintf("the range does not fit %s: %v", r.live.Name, err), nil, "--into TABLE brings the rows back into a table of their own")
 	}
 	return nil
+}
+
+// steps are those of the way that the range takes.
+func (r *restoration) steps(ctx context.Context) ([]step, error) {
+	inFiles := r.first.Method == MethodExport
+	switch r.o.Into {
+	case IntoArchive:
+		if !inFiles {
+			return r.stayInArchive(ctx)
+		}
+		return r.intoArchive(ctx)
+	case IntoLive:
+	default:
+		return r.intoTable(ctx)
+	}
+	whole, err := r.fitsAsLeaf(ctx)
+	if err != nil || r.blocked() {
+		return nil, err
+	}
+	switch {
+	case whole && inFiles:
+		return r.intoLeaf(ctx)
+	case whole:
+		return r.leafBack(ctx)
+	default:
+		return r.intoRows(ctx)
+	}
 }
 
 // readManifests reads those of the range's parts, which have to keep their
@@ -291,34 +379,6 @@ func (r *restoration) readManifests() (err error) {
 		}
 	}
 	return nil
-}
-
-// steps are those of the way that the range takes.
-func (r *restoration) steps(ctx context.Context) ([]step, error) {
-	inFiles := r.first.Method == MethodExport
-	switch r.o.Into {
-	case IntoArchive:
-		if !inFiles {
-			r.out.State, r.out.Checksum = StateArchived, r.first.Checksum
-			return nil, nil // it is there
-		}
-		return r.intoArchive(ctx)
-	case IntoLive:
-	default:
-		return r.intoTable(ctx)
-	}
-	whole, err := r.fitsAsLeaf(ctx)
-	if err != nil || r.blocked() {
-		return nil, err
-	}
-	switch {
-	case whole && inFiles:
-		return r.intoLeaf(ctx)
-	case whole:
-		return r.leafBack(ctx)
-	default:
-		return r.intoRows(ctx)
-	}
 }
 
 // fitsAsLeaf says whether the range comes back as a leaf of its own, or as rows
@@ -378,20 +438,26 @@ func (s span) contains(k partitions.Key, o span) bool {
 	return lower && upper
 }
 
-// sameColumns wants every column that was archived in a table, as it was. In a
-// copy what was computed is stored.
+// sameColumns wants every column that was archived in a table, as it was, and of
+// any other one that it does without a value. In a copy what was computed is
+// stored.
 func (r *restoration) sameColumns(ctx context.Context, table uint32, name pg.Name) error {
-	if r.first.Method != MethodExport {
-		return nil // atlasctl archive run keeps the archive's columns those of the table
-	}
 	now, err := r.describe(ctx, r.db, table, nil)
 	if err != nil {
 		return err
 	}
-	for _, c := range r.manifest.Columns {
+	archived := r.manifest.Columns
+	if r.first.Method != MethodExport {
+		leaf, err := r.describe(ctx, r.db, r.first.LeafOID, nil)
+		if err != nil {
+			return err
+		}
+		archived = leaf.Columns
+	}
+	copied := table != r.live.OID
+	for _, c := range archived {
 		i := slices.IndexFunc(now.Columns, func(n pqfile.Column) bool { return n.Name == c.Name })
-		if i >= 0 && now.Columns[i].Type == c.Type && now.Columns[i].Collation == c.Collation &&
-			(table != r.live.OID || (now.Columns[i].Generated == "") == (c.Generated == "")) {
+		if i >= 0 && now.Columns[i].Type == c.Type && now.Columns[i].Collation == c.Collation && (copied || (now.Columns[i].Generated == "") == (c.Generated == "")) {
 			continue
 		}
 		is := "is gone"
@@ -401,35 +467,77 @@ func (r *restoration) sameColumns(ctx context.Context, table uint32, name pg.Nam
 		r.block("043", fmt.Sprintf("column %s of %s, %s when it was archived, %s", pg.Ident(c.Name), name, c.Type, is),
 			map[string]any{"column": c.Name}, "--into TABLE brings the rows back as they were")
 	}
+	if copied {
+		return nil
+	}
+	var wanting []string
+	err = r.db.QueryRow(ctx, `SELECT coalesce(array_agg(attname::text ORDER BY attnum), '{}') FROM pg_attribute
+		WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped AND attnotnull AND NOT atthasdef AND attidentity = ''`, table).Scan(&wanting)
+	if err != nil {
+		return fmt.Errorf("read the columns of %s: %w", name, err)
+	}
+	for _, column := range wanting {
+		if !slices.ContainsFunc(archived, func(c pqfile.Column) bool { return c.Name == column }) {
+			r.block("043", fmt.Sprintf("column %s of %s, which has come since, takes no NULL and has no default", pg.Ident(column), name),
+				map[string]any{"column": column}, "give it a default; or --into TABLE brings the rows back as they were")
+		}
+	}
 	return nil
 }
 
-// clear drops what a killed run has left.
+// clear drops what a killed run has left of the range: tables that it made, which
+// the ledger knows by their OIDs, and no others.
 func (r *restoration) clear(ctx context.Context) error {
-	if r.first.Method != MethodExport && r.o.Into == IntoLive {
-		return nil // a leaf between its two parents is no leftover
+	drop := func(name string) error {
+		if _, err := r.db.Exec(ctx, "DROP TABLE "+name); err != nil {
+			return fmt.Errorf("drop what an earlier run has left: %w", err)
+		}
+		return nil
 	}
-	left := []string{r.stagingName().SQL()}
-	if r.first.State == StateRestoring && r.first.RestoredTo != nil {
-		left = append(left, *r.first.RestoredTo)
-	}
-	for _, name := range left {
-		var is bool
-		err := r.db.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass($1) AND NOT relispartition)", name).Scan(&is)
+	for i := range r.parts {
+		p := &r.parts[i]
+		if p.Method != MethodExport || p.State != StateRestoring {
+			continue
+		}
+		var name string
+		err := r.db.QueryRow(ctx, `SELECT coalesce((SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+			WHERE c.oid = $1 AND NOT c.relispartition), '')`, p.StagingOID).Scan(&name)
 		if err != nil {
 			return fmt.Errorf("look for what an earlier run has left: %w", err)
 		}
-		if is {
-			if _, err := r.db.Exec(ctx, "DROP TABLE "+name); err != nil {
-				return fmt.Errorf("drop what an earlier run has left: %w", err)
+		if name != "" {
+			if err := drop(name); err != nil {
+				return err
 			}
 		}
+		_, err = r.db.Exec(ctx, "UPDATE atlasctl.archive SET state = $2, restored_to = NULL, staging_oid = NULL WHERE id = $1", p.ID, StateArchived)
+		if err != nil {
+			return fmt.Errorf("write the archive's ledger: %w", err)
+		}
+		p.State, p.RestoredTo, p.StagingOID = StateArchived, nil, nil
+		if p.ID == r.first.ID {
+			r.first = *p
+		}
 	}
-	return nil
+	var is bool
+	staging := r.stagingName(r.target().Schema).SQL()
+	if err := r.db.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", staging).Scan(&is); err != nil || !is {
+		return err
+	}
+	return drop(staging)
+}
+
+// target is the table by name that rows are copied to, or the live one.
+func (r *restoration) target() pg.Name {
+	name, err := pg.ParseName(r.o.Into)
+	if err != nil || r.o.Into == IntoLive || r.o.Into == IntoArchive || name.Schema == "" {
+		name.Schema = r.spec.Table.Schema
+	}
+	return name
 }
 
 // stagingName is that of a table which is there only until its rows have
-// arrived.
-func (r *restoration) stagingName() pg.Name {
-	return r.spec.Table.With("atlasctl_restore_" + strings.ToLower(r.first.ID))
+// arrived. No other has such a name.
+func (r *restoration) stagingName(schema string) pg.Name {
+	return pg.Name{Schema: schema, Table: "atlasctl_restore_" + strings.ToLower(r.first.ID)}
 }

@@ -47,6 +47,13 @@ func (r *restoration) intoArchive(ctx context.Context) ([]step, error) {
 		return nil, err
 	}
 	if r.arch != nil {
+		cols, err := readColumns(ctx, r.db, r.arch.OID)
+		if err != nil {
+			return nil, err
+		}
+		if r.driftBlockers(cols); r.blocked() {
+			return nil, nil
+		}
 		for _, l := range r.arch.Leaves {
 			if s := (span{l.Lower, l.Upper}); s.overlaps(r.key, r.span) {
 				r.block("041", fmt.Sprintf("%s has part of the range already, in %s", r.dest, l.Name), map[string]any{"partition": l.Name.String()},
@@ -79,42 +86,86 @@ func (r *restoration) intoRows(ctx context.Context) ([]step, error) {
 	if err := r.sameColumns(ctx, r.live.OID, r.live.Name); err != nil || r.blocked() {
 		return nil, err
 	}
-	if triggers := r.insertTriggers(ctx); triggers != "" {
+	triggers, err := r.insertTriggers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if triggers != "" {
 		r.find(pg.Warn, "044", fmt.Sprintf("rows are inserted into %s one by one, and its triggers fire: %s", r.live.Name, triggers), nil, "")
 	}
-	columns := pg.Idents(r.writable())
+	lock := fmt.Sprintf("LOCK TABLE ONLY %s IN ROW EXCLUSIVE MODE", r.live.Name.SQL())
 	if r.first.Method != MethodExport {
 		leaf := r.first.leaf()
-		return []step{r.arriveStep("move rows back to "+r.live.Name.String(),
-			[]string{fmt.Sprintf("LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE", leaf.SQL())},
-			[]string{
-				fmt.Sprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM ONLY %s", r.live.Name.SQL(), columns, columns, leaf.SQL()),
-				fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s", r.dest.SQL(), leaf.SQL()),
-				"DROP TABLE " + leaf.SQL(),
-			})}, nil
+		r.staging = leaf
+		return []step{r.putStep([]string{lock, fmt.Sprintf("LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE", leaf.SQL())}, []string{
+			fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s", r.dest.SQL(), leaf.SQL()),
+			"DROP TABLE " + leaf.SQL(),
+		})}, nil
 	}
-	r.staging = r.stagingName()
+	r.staging = r.stagingName(r.spec.Table.Schema)
 	table := r.staging.SQL()
 	create := append([]string{fmt.Sprintf("CREATE UNLOGGED TABLE %s (LIKE %s INCLUDING GENERATED)", table, r.live.Name.SQL())}, r.closed(r.staging)...)
 	return []step{
-		r.makeStep(create, false), r.loadStep(r.writable()), r.compareStep(),
-		r.arriveStep("put rows back into "+r.live.Name.String(), []string{fmt.Sprintf("LOCK TABLE ONLY %s IN ROW EXCLUSIVE MODE", r.live.Name.SQL())},
-			[]string{
-				fmt.Sprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM ONLY %s", r.live.Name.SQL(), columns, columns, table),
-				"DROP TABLE " + table,
-			}),
+		r.makeStep(create, false), r.loadStep(r.writable()), r.compareStep(), r.putStep([]string{lock}, []string{"DROP TABLE " + table}),
 	}, nil
+}
+
+// putStep inserts the rows into the live table, and compares what has arrived
+// there, whatever its triggers have made of it, before anybody sees it.
+func (r *restoration) putStep(locks, after []string) step {
+	name := "put rows back into " + r.live.Name.String()
+	columns := pg.Idents(r.writable())
+	insert := fmt.Sprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM ONLY %s", r.live.Name.SQL(), columns, columns, r.staging.SQL())
+	s := r.arriveStep(name, locks, append([]string{insert}, after...))
+	s.run = func(ctx context.Context) error {
+		expected, err := r.expected(ctx)
+		if err != nil {
+			return err
+		}
+		schema, err := r.archivedSchema(ctx)
+		if err != nil {
+			return err
+		}
+		return r.arrive(ctx, name, locks, func(ctx context.Context, q pg.Queryer) ([]string, error) {
+			for _, sql := range pqfile.Settings() {
+				if _, err := q.Exec(ctx, sql); err != nil {
+					return nil, err
+				}
+			}
+			summer := pqfile.NewSummer(schema)
+			if _, err := r.db.PgConn().CopyTo(ctx, summer, fmt.Sprintf("COPY (%s RETURNING %s) TO STDOUT (FORMAT binary)", insert, schema.SelectList())); err != nil {
+				return nil, err
+			}
+			got, err := summer.Sum()
+			if err != nil {
+				return nil, err
+			}
+			if got != expected {
+				return nil, pg.WithHint(fmt.Errorf("%d rows with checksum %s arrived in %s, and %d with %s were archived: its triggers or rules keep or change them; nothing has changed",
+					got.Rows(), got, r.live.Name, expected.Rows(), expected), "--into TABLE brings the rows back into a table of their own")
+			}
+			rows, sum := got.Rows(), got.String()
+			r.out.Rows, r.out.Checksum = &rows, &sum
+			return after, nil
+		})
+	}
+	return s
+}
+
+// archivedSchema are the archived columns, and how each is kept.
+func (r *restoration) archivedSchema(ctx context.Context) (pqfile.Schema, error) {
+	if r.first.Method == MethodExport {
+		return pqfile.Schema{Columns: r.manifest.Columns}, nil
+	}
+	return r.describe(ctx, r.db, r.first.LeafOID, nil)
 }
 
 // intoTable copies the rows into a table of their own. They stay archived.
 func (r *restoration) intoTable(ctx context.Context) ([]step, error) {
-	name, err := pg.ParseName(r.o.Into)
-	if err != nil {
+	if _, err := pg.ParseName(r.o.Into); err != nil {
 		return nil, pg.Usagef("--into: %w", err)
 	}
-	if name.Schema == "" {
-		name.Schema = r.spec.Table.Schema
-	}
+	name := r.target()
 	r.parts = []record{r.first}
 	r.out.Into = name.String()
 	var there uint32
@@ -124,9 +175,8 @@ func (r *restoration) intoTable(ctx context.Context) ([]step, error) {
 	if there != 0 {
 		return nil, r.isAlready(ctx, name, there)
 	}
-	r.staging = r.stagingName()
-	table := r.staging.SQL()
-	create := fmt.Sprintf("CREATE TABLE %s (LIKE %s INCLUDING COMMENTS INCLUDING COMPRESSION INCLUDING STORAGE)", table, r.first.leaf().SQL())
+	r.staging = r.stagingName(name.Schema)
+	create := fmt.Sprintf("CREATE TABLE %s (LIKE %s INCLUDING COMMENTS INCLUDING COMPRESSION INCLUDING STORAGE)", r.staging.SQL(), r.first.leaf().SQL())
 	if r.first.Method == MethodExport {
 		create = r.manifest.createSQL(r.staging)
 	}
@@ -195,14 +245,13 @@ func (r *restoration) writable() (names []string) {
 }
 
 // insertTriggers are the table's own that fire for each row put back.
-func (r *restoration) insertTriggers(ctx context.Context) string {
-	var names string
-	err := r.db.QueryRow(ctx, `SELECT coalesce(string_agg(tgname, ', ' ORDER BY tgname), '') FROM pg_trigger
+func (r *restoration) insertTriggers(ctx context.Context) (names string, err error) {
+	err = r.db.QueryRow(ctx, `SELECT coalesce(string_agg(tgname, ', ' ORDER BY tgname), '') FROM pg_trigger
 		WHERE tgrelid = $1 AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 5 = 5 AND tgname NOT LIKE 'ATLASCTL\_%'`, r.live.OID).Scan(&names)
 	if err != nil {
-		r.o.Log.DebugContext(ctx, "read triggers", "error", err)
+		return "", fmt.Errorf("read the triggers of %s: %w", r.live.Name, err)
 	}
-	return names
+	return names, nil
 }
 
 // freeLeaf is a name for the leaf: the one it had, if nobody has it now.
@@ -227,26 +276,21 @@ func (r *restoration) freeLeaf(ctx context.Context, wanted pg.Name) (pg.Name, er
 // stay under its name, so that the ledger has to tell whose it is.
 func (r *restoration) makeStep(sql []string, named bool) step {
 	name := "make " + r.staging.String()
-	return step{
-		Step: partitions.Step{Name: name, Lock: "ACCESS SHARE on " + r.live.Name.String(), Reversible: true, SQL: transaction(r.db.LockTimeout, nil, sql)},
-		run: func(ctx context.Context) error {
-			return r.locked(ctx, pg.Locked{
-				What: name, Locks: []string{fmt.Sprintf("LOCK TABLE ONLY %s IN ACCESS SHARE MODE", r.live.Name.SQL())}, Relations: []uint32{r.live.OID},
-				Body: func(ctx context.Context, q pg.Queryer) ([]string, error) {
-					if !named {
-						return sql, nil
-					}
-					_, err := q.Exec(ctx, "UPDATE atlasctl.archive SET state = $2, restored_to = $3, updated_at = clock_timestamp() WHERE id = $1",
-						r.first.ID, StateRestoring, r.staging.SQL())
-					return sql, err
-				},
-				Committed: func(ctx context.Context, q pg.Queryer) (made bool, err error) {
-					err = q.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", r.staging.SQL()).Scan(&made)
-					return made, err
-				},
-			})
-		},
+	s := step{Step: partitions.Step{Name: name, Reversible: true, SQL: transaction(r.db.LockTimeout, nil, sql)}}
+	if named {
+		sql = append(sql, fmt.Sprintf("UPDATE atlasctl.archive SET state = %s, restored_to = %s, staging_oid = %s::pg_catalog.regclass WHERE id = %s",
+			literal(StateRestoring), literal(r.staging.SQL()), literal(r.staging.SQL()), literal(r.first.ID)))
 	}
+	s.run = func(ctx context.Context) error {
+		return r.locked(ctx, pg.Locked{
+			What: name, Body: pg.Fixed(sql...),
+			Committed: func(ctx context.Context, q pg.Queryer) (made bool, err error) {
+				err = q.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", r.staging.SQL()).Scan(&made)
+				return made, err
+			},
+		})
+	}
+	return s
 }
 
 // loadStep loads the rows: these columns of them, or all.
@@ -278,7 +322,11 @@ func (r *restoration) loadStep(columns []string) step {
 			}
 			for _, f := range files {
 				if err := r.loadFile(ctx, st, f, columns); err != nil {
-					return fmt.Errorf("load %s/%s: %w", st, f.Key, err)
+					err = fmt.Errorf("load %s/%s: %w", st, f.Key, err)
+					if strings.HasPrefix(pg.Code(err), "2") { // data or integrity: the table is another one now
+						err = pg.WithHint(err, "the range stays archived; --into TABLE brings its rows back into a table of their own")
+					}
+					return err
 				}
 				loaded += *f.Rows
 				r.tell(Progress{Partition: r.staging, Step: "load files", Rows: loaded})
@@ -365,11 +413,9 @@ func (r *restoration) expected(ctx context.Context) (sum pqfile.Sum, err error) 
 
 // sumOf is the checksum of the archived columns of a table's rows.
 func (r *restoration) sumOf(ctx context.Context, table pg.Name) (sum pqfile.Sum, err error) {
-	schema := pqfile.Schema{Columns: r.manifest.Columns}
-	if r.first.Method != MethodExport {
-		if schema, err = r.describe(ctx, r.db, r.first.LeafOID, nil); err != nil {
-			return sum, err
-		}
+	schema, err := r.archivedSchema(ctx)
+	if err != nil {
+		return sum, err
 	}
 	return sumOfTable(ctx, r.db, schema, table)
 }
@@ -474,6 +520,10 @@ func (r *restoration) validateStep(leaf pg.Name, k constraint) step {
 		Step: partitions.Step{Name: name, Scans: true, Reversible: true, SQL: []string{sql}},
 		run: func(ctx context.Context) error {
 			err := r.db.RunOutside(ctx, name, sql)
+			if err != nil && r.first.Method != MethodExport && r.first.State == StateArchived { // the archive's leaf goes on without it
+				drop := fmt.Sprintf("ALTER TABLE ONLY %s DROP CONSTRAINT %s", leaf.SQL(), pg.Ident(k.Name))
+				err = errors.Join(err, r.db.RunOutside(context.WithoutCancel(ctx), "drop "+k.Name, drop))
+			}
 			const instead = "--into TABLE brings the rows back into a table of their own"
 			switch pg.Code(err) {
 			case pg.CodeForeignKeyViolation:
@@ -500,27 +550,30 @@ func (r *restoration) hasConstraint(table pg.Name, name string) func(context.Con
 func (r *restoration) arriveStep(name string, locks, sql []string) step {
 	return step{
 		Step: partitions.Step{Name: name, Lock: lockNames(locks), SQL: transaction(r.db.LockTimeout, locks, sql)},
-		run: func(ctx context.Context) error {
-			held, err := r.db.RunLocked(ctx, pg.Locked{ // without a timeout: rows may have to be inserted
-				What: name, Locks: locks, Relations: []uint32{r.live.OID},
-				Body: func(ctx context.Context, q pg.Queryer) ([]string, error) {
-					if err := r.recordArrival(ctx, q); err != nil {
-						return nil, err
-					}
-					return sql, nil
-				},
-				Committed: func(ctx context.Context, q pg.Queryer) (restored bool, err error) {
-					err = q.QueryRow(ctx, "SELECT state = $2 FROM atlasctl.archive WHERE id = $1", r.first.ID, StateRestored).Scan(&restored)
-					return restored, err
-				},
-			})
-			r.held = r.held.Add(held)
-			if err == nil {
-				r.out.State = StateRestored
-			}
-			return err
-		},
+		run:  func(ctx context.Context) error { return r.arrive(ctx, name, locks, pg.Fixed(sql...)) },
 	}
+}
+
+func (r *restoration) arrive(ctx context.Context, name string, locks []string, body func(context.Context, pg.Queryer) ([]string, error)) error {
+	held, err := r.db.RunLocked(ctx, pg.Locked{ // without a timeout: rows may have to be inserted
+		What: name, Locks: locks, Relations: []uint32{r.live.OID},
+		Body: func(ctx context.Context, q pg.Queryer) ([]string, error) {
+			sql, err := body(ctx, q)
+			if err != nil {
+				return nil, err
+			}
+			return sql, r.recordArrival(ctx, q)
+		},
+		Committed: func(ctx context.Context, q pg.Queryer) (restored bool, err error) {
+			err = q.QueryRow(ctx, "SELECT state = $2 FROM atlasctl.archive WHERE id = $1", r.first.ID, StateRestored).Scan(&restored)
+			return restored, err
+		},
+	})
+	r.held = r.held.Add(held)
+	if err == nil {
+		r.out.State = StateRestored
+	}
+	return err
 }
 
 // lockNames is for people: what the statements lock.
@@ -536,7 +589,7 @@ func lockNames(locks []string) string {
 // entry there from now on.
 func (r *restoration) recordArrival(ctx context.Context, q pg.Queryer) error {
 	for _, p := range r.parts {
-		_, err := q.Exec(ctx, "UPDATE atlasctl.archive SET state = $2, restored_to = $3, updated_at = clock_timestamp() WHERE id = $1", p.ID, StateRestored, r.o.Into)
+		_, err := q.Exec(ctx, "UPDATE atlasctl.archive SET state = $2, restored_to = $3, staging_oid = NULL, updated_at = clock_timestamp() WHERE id = $1", p.ID, StateRestored, r.o.Into)
 		if err != nil {
 			return fmt.Errorf("write the archive's ledger: %w", err)
 		}
@@ -556,16 +609,17 @@ func (r *restoration) recordArrival(ctx context.Context, q pg.Queryer) error {
 	if _, err := r.finish(ctx, q, id); err != nil {
 		return err
 	}
-	_, err = q.Exec(ctx, "UPDATE atlasctl.archive SET checksum = $2 WHERE id = $1", id, r.out.Checksum)
+	schema, err := r.describe(ctx, q, oid, nil)
+	if err != nil {
+		return err
+	}
+	_, err = q.Exec(ctx, "UPDATE atlasctl.archive SET checksum = $2, fingerprint = $3 WHERE id = $1", id, r.out.Checksum, schema.Fingerprint())
 	return err
 }
 
 // renameStep gives the loaded table its name.
 func (r *restoration) renameStep(to pg.Name) step {
 	sql := []string{fmt.Sprintf("ALTER TABLE %s RENAME TO %s", r.staging.SQL(), pg.Ident(to.Table))}
-	if to.Schema != r.staging.Schema {
-		sql = append(sql, fmt.Sprintf("ALTER TABLE %s SET SCHEMA %s", r.staging.With(to.Table).SQL(), pg.Ident(to.Schema)))
-	}
 	name := "name " + to.String()
 	lock := fmt.Sprintf("LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE", r.staging.SQL())
 	return step{
@@ -587,38 +641,117 @@ func (r *restoration) renameStep(to pg.Name) step {
 }
 
 // leafBack gives a leaf of the archive back to the table, without copying a row.
+// What attaching it wants is proven while it is still the archive's.
 func (r *restoration) leafBack(ctx context.Context) ([]step, error) {
-	st, err := readLeaf(ctx, r.db, r.first.LeafOID)
+	m, st, err := r.archivedLeaf(ctx)
+	if err != nil || r.blocked() {
+		return nil, err
+	}
+	if err := r.sameColumns(ctx, r.live.OID, r.live.Name); err != nil || r.blocked() {
+		return nil, err
+	}
+	if r.leafDrift(ctx, m); r.blocked() {
+		return nil, nil
+	}
+	filled, err := partitions.FilledLeaf(ctx, r.db, r.live, m.name, boundSQL(r.span.lower, "MINVALUE"), boundSQL(r.span.upper, "MAXVALUE"))
 	if err != nil {
 		return nil, err
 	}
-	if st == nil || r.arch == nil {
-		r.block("040", fmt.Sprintf("%s, which holds the rows of entry %s, is gone", r.first.leaf(), r.first.ID), nil, "")
-		return nil, nil
-	}
-	leaf := pg.Name{Schema: st.Schema, Table: st.Name}
-	if st.Parent != 0 && st.Parent != r.arch.OID {
-		r.strayBlocker(leaf, r.first.ID)
-		return nil, nil
-	}
-	m := &leafMove{home: home{r.span, leaf, r.first.LeafOID}, from: parent{r.arch.Name, r.arch.OID}, id: r.first.ID, pending: st.Pending}
-	filled, err := partitions.FilledLeaf(ctx, r.db, r.live, leaf, boundSQL(r.span.lower, "MINVALUE"), boundSQL(r.span.upper, "MAXVALUE"))
-	if err != nil {
-		return nil, err
-	}
-	constraints, err := r.constraintSteps(ctx, leaf)
+	constraints, err := r.constraintSteps(ctx, m.name)
 	if err != nil {
 		return nil, err
 	}
 	begin := step{
-		Step: partitions.Step{Name: "record " + leaf.String()},
+		Step: partitions.Step{Name: "record " + m.name.String()},
+		done: func(context.Context) (bool, error) { return st.Parent == 0, nil },
 		run: func(ctx context.Context) error {
 			_, err := r.db.Exec(ctx, "UPDATE atlasctl.archive SET state = $2, restored_to = $3, updated_at = clock_timestamp() WHERE id = $1",
 				r.first.ID, StateRestoring, IntoLive)
 			return err
 		},
 	}
-	locks := append([]string{fmt.Sprintf("LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE", leaf.SQL())}, filled.Locks...)
-	steps := append([]step{r.waitStep(m), begin, r.detachStep(m)}, constraints...)
-	return append(steps, r.arriveStep("attach "+leaf.String(), locks, append(filled.Attach, dropChecksSQL(leaf)))), nil
+	locks := append([]string{fmt.Sprintf("LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE", m.name.SQL())}, filled.Locks...)
+	steps := append(constraints, r.waitStep(m), begin, r.detachStep(m))
+	return append(steps, r.arriveStep("attach "+m.name.String(), locks, append(filled.Attach, dropChecksSQL(m.name)))), nil
+}
+
+// archivedLeaf is the leaf of an entry whose rows are in the archive's table, or
+// on their way back from it.
+func (r *restoration) archivedLeaf(ctx context.Context) (*leafMove, *leafState, error) {
+	st, err := readLeaf(ctx, r.db, r.first.LeafOID)
+	if err != nil {
+		return nil, nil, err
+	}
+	if st == nil || r.arch == nil {
+		r.block("040", fmt.Sprintf("%s, which holds the rows of entry %s, is gone", r.first.leaf(), r.first.ID), nil, "")
+		return nil, nil, nil
+	}
+	leaf := pg.Name{Schema: st.Schema, Table: st.Name}
+	if st.Parent != 0 && st.Parent != r.arch.OID || st.Parent == 0 && r.first.State != StateRestoring {
+		r.strayBlocker(leaf, r.first.ID)
+		return nil, nil, nil
+	}
+	return &leafMove{home: home{r.span, leaf, r.first.LeafOID}, from: parent{r.arch.Name, r.arch.OID}, id: r.first.ID, pending: st.Pending}, st, nil
+}
+
+// leafDrift are columns of the live table that the leaf lacks: attaching it wants
+// all of them, and the archive's leaves have no defaults.
+func (r *restoration) leafDrift(ctx context.Context, m *leafMove) {
+	cols, err := readColumns(ctx, r.db, m.oid)
+	if err != nil {
+		r.block("043", err.Error(), nil, "")
+		return
+	}
+	for _, c := range r.columns {
+		switch l := findColumn(cols, c.Name); {
+		case l == nil:
+			r.block("043", fmt.Sprintf("column %s of %s is missing in %s", pg.Ident(c.Name), r.live.Name, m.name), map[string]any{"column": c.Name},
+				fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s", r.dest.SQL(), pg.Ident(c.Name), c.Type))
+		case c.NotNull && !l.NotNull:
+			r.block("043", fmt.Sprintf("column %s takes NULL in %s and not in %s", pg.Ident(c.Name), m.name, r.live.Name), map[string]any{"column": c.Name},
+				fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", m.name.SQL(), pg.Ident(c.Name)))
+		}
+	}
+}
+
+// stayInArchive gives a leaf back to the archive's table that a killed run was
+// about to take out of it.
+func (r *restoration) stayInArchive(ctx context.Context) ([]step, error) {
+	r.out.Checksum = r.first.Checksum
+	if r.first.State != StateRestoring {
+		r.out.State = StateArchived
+		return nil, nil // it is there
+	}
+	m, st, err := r.archivedLeaf(ctx)
+	if err != nil || r.blocked() {
+		return nil, err
+	}
+	if st.Pending {
+		r.block("009", fmt.Sprintf("the detach of %s from %s, which restoring it began, is not finished", m.name, r.dest), map[string]any{"partition": m.name.String()},
+			"atlasctl archive restore "+r.first.ID+" finishes it, and brings the rows into the live table")
+		return nil, nil
+	}
+	var sql []string
+	if st.Parent == 0 {
+		sql = r.arriveSQL(m, st)
+	}
+	sql = append(sql, fmt.Sprintf("UPDATE atlasctl.archive SET state = 'archived', restored_to = NULL WHERE id = %s", literal(r.first.ID)))
+	name := "keep " + m.name.String() + " in " + r.dest.String()
+	locks := []string{
+		fmt.Sprintf("LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE", m.name.SQL()),
+		fmt.Sprintf("LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE", r.dest.SQL()),
+	}
+	return []step{{
+		Step: partitions.Step{Name: name, Lock: lockNames(locks), Reversible: true, SQL: transaction(r.db.LockTimeout, locks, sql)},
+		run: func(ctx context.Context) error {
+			err := r.locked(ctx, pg.Locked{
+				What: name, Locks: locks, Relations: []uint32{m.oid}, Body: pg.Fixed(sql...),
+				Committed: func(ctx context.Context, q pg.Queryer) (bool, error) { return r.arrived(ctx, q, m) },
+			})
+			if err == nil {
+				r.out.State = StateArchived
+			}
+			return err
+		},
+	}}, nil
 }

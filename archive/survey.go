@@ -142,7 +142,7 @@ func (j *job) survey(ctx context.Context) error {
 	if err := j.readFacts(ctx); err != nil {
 		return err
 	}
-	if j.begun, err = unfinishedExports(ctx, j.db, j.spec.Table); err != nil {
+	if j.begun, err = unfinishedExports(ctx, j.db, j.spec.Table, j.live.OID); err != nil {
 		return err
 	}
 	if err := j.readArchive(ctx); err != nil || j.blocked() {

@@ -80,7 +80,7 @@ func Verify(ctx context.Context, db *pg.DB, ids []string, o VerifyOptions) (Veri
 	for _, r := range records {
 		v.spec.Table = r.table()
 		switch {
-		case r.Method == MethodExport && (r.State == StateArchived || r.State == StateSealed || r.State == StateRestoring):
+		case r.Method == MethodExport && (r.State == StateArchived || r.State == StateLeaving || r.State == StateRestoring):
 			err = v.files(ctx, r)
 		case r.Method != MethodExport && r.State == StateArchived:
 			err = v.leaf(ctx, r)
@@ -151,7 +151,11 @@ func (v *verifier) files(ctx context.Context, r record) error {
 		if row.Actual, row.OK, err = outcome(readBack(ctx, st, f), row.Expected); err != nil {
 			return err
 		}
-		v.add(row, "051", "put the file back from a backup of the destination; its rows are nowhere else")
+		fix := "put the file back from a backup of the destination: its rows are nowhere else"
+		if r.State == StateLeaving {
+			fix = fmt.Sprintf("its rows are still in %s", r.leaf())
+		}
+		v.add(row, "051", fix)
 	}
 	return nil
 }
@@ -181,15 +185,18 @@ func (v *verifier) leaf(ctx context.Context, r record) error {
 	if r.Rows != nil {
 		row.Expected = fmt.Sprintf("%d rows", *r.Rows)
 	}
-	if r.Checksum != nil {
-		row.Expected += ", checksum " + *r.Checksum
-	}
 	if st == nil {
 		row.Actual = "no such table"
 	} else {
 		schema, err := v.describe(ctx, v.db, r.LeafOID, nil)
 		if err != nil {
 			return err
+		}
+		if r.Fingerprint == nil || *r.Fingerprint != schema.Fingerprint() {
+			r.Checksum = nil // of other columns
+		}
+		if r.Checksum != nil {
+			row.Expected += ", checksum " + *r.Checksum
 		}
 		sum, err := sumOfTable(ctx, v.db, schema, pg.Name{Schema: st.Schema, Table: st.Name})
 		if err != nil {
@@ -228,6 +235,7 @@ type known struct {
 	ID      string
 	State   string
 	Garbage bool
+	Ours    bool // this database wrote it, and not one of which it is a copy
 }
 
 func (v *verifier) sweep(ctx context.Context, table pg.Name, destination string) error {
@@ -245,7 +253,18 @@ func (v *verifier) sweep(ctx context.Context, table pg.Name, destination string)
 	if err != nil {
 		return err
 	}
-	rows, err := v.db.Query(ctx, filesOfSQL, table.Schema, table.Table, destination)
+	var there []store.Info // before the ledger is read: what is written meanwhile is named there first
+	for info, err := range st.List(ctx, tableKey(table)+"/") {
+		if err != nil {
+			return err
+		}
+		there = append(there, info)
+	}
+	origin, err := readOrigin(ctx, v.db)
+	if err != nil {
+		return err
+	}
+	rows, err := v.db.Query(ctx, filesOfSQL, table.Schema, table.Table, destination, origin)
 	if err != nil {
 		return fmt.Errorf("read the archive's ledger: %w", err)
 	}
@@ -257,10 +276,7 @@ func (v *verifier) sweep(ctx context.Context, table pg.Name, destination string)
 	for _, f := range files {
 		byKey[f.Key] = f
 	}
-	for info, err := range st.List(ctx, keyPart(table.Schema+"."+table.Table)+"/") {
-		if err != nil {
-			return err
-		}
+	for _, info := range there {
 		f, ours := byKey[info.Key]
 		if ours && !f.Garbage && !info.Unfinished || ours && f.State == fileWriting && !f.Garbage {
 			continue
@@ -273,7 +289,8 @@ func (v *verifier) sweep(ctx context.Context, table pg.Name, destination string)
 }
 
 // stray is an object that nothing refers to. Only what the ledger calls garbage
-// is removed: anything else is somebody's, or of a database that was set back.
+// is removed, in the database that wrote it: anything else is somebody's, or of a
+// database that was set back.
 func (v *verifier) stray(ctx context.Context, st store.Store, table pg.Name, f known, info store.Info) error {
 	row := Verified{ID: f.ID, Table: table, Object: st.String() + "/" + info.Key, Check: "unreferenced", Expected: "nothing there", Actual: fmt.Sprintf("%d bytes", info.Bytes)}
 	find := func(severity pg.Severity, id, message, fix string) {
@@ -286,6 +303,9 @@ func (v *verifier) stray(ctx context.Context, st store.Store, table pg.Name, f k
 	case f.ID == "":
 		find(pg.Warn, "053", fmt.Sprintf("the ledger does not know %s: it is somebody else's, or the database was set back to before it was written", row.Object),
 			"look at the manifest beside it, and remove it by hand if nobody needs it")
+	case !f.Ours:
+		find(pg.Warn, "055", fmt.Sprintf("nothing here refers to %s any more, but another database wrote it, of which this one is a copy", row.Object),
+			"atlasctl archive verify --prune there")
 	case !v.o.Prune || v.o.DryRun:
 		find(pg.Info, "054", fmt.Sprintf("nothing refers to %s any more (%d bytes)", row.Object, info.Bytes), "atlasctl archive verify --prune")
 	default:

@@ -130,8 +130,11 @@ type Filled struct {
 }
 
 // FilledLeaf returns the statements for a leaf of t. lower and upper are as in
-// FOR VALUES.
+// FOR VALUES. Error: a DEFAULT partition that is too big to be scanned for it.
 func FilledLeaf(ctx context.Context, db *pg.DB, t *Table, leaf pg.Name, lower, upper string) (Filled, error) {
+	if def := t.DefaultLeaf(); def != nil && def.Bytes > defaultBytes {
+		return Filled{}, bigDefault(def, leaf)
+	}
 	like, err := readTemplate(ctx, db, t)
 	if err != nil {
 		return Filled{}, err

@@ -110,6 +110,13 @@ func inspectConverted(ctx context.Context, db *pg.DB, spec Spec) (*converted, er
 		v.before = recorded.Manifest
 		v.inbound = recorded.Inbound.Keys
 	}
+	if id, to, err := exportUnderway(ctx, db, spec.Table); err != nil {
+		return nil, err
+	} else if id != "" {
+		v.block("ATL-PART-065", spec, fmt.Sprintf("a partition of %s is on its way to files at %s (entry %s of the archive)", spec.Table, to, id),
+			fmt.Sprintf("atlasctl archive run %s --to %s finishes it; with --to table and an older age it is given up", spec.Table, to))
+		return v, nil
+	}
 	v.table, err = Inspect(ctx, db, spec.Table, spec.Zone)
 	if errors.Is(err, ErrNoTable) {
 		v.block("ATL-PART-001", spec, "table "+spec.Table.String()+" does not exist", "")

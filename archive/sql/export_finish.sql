@@ -5,7 +5,7 @@ WITH marks AS (
     DELETE FROM atlasctl.archive_mark WHERE archive_id = $1
 ), before AS (
     DELETE FROM atlasctl.archive b USING atlasctl.archive a
-    WHERE a.id = $1 AND b.leaf_oid = a.leaf_oid AND b.method <> 'export'
+    WHERE a.id = $1 AND b.leaf_oid = a.leaf_oid AND b.method <> 'export' AND b.state IN ('moving', 'archived')
 )
 UPDATE atlasctl.archive SET state = 'archived', archived_at = clock_timestamp(), updated_at = clock_timestamp(), error = NULL
 WHERE id = $1;

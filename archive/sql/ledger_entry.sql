@@ -3,7 +3,7 @@
 -- $1 ID.
 SELECT b.id, b.schema_name, b.table_name, b.method, b.state, b.attempt, b.leaf_schema, b.leaf_name, b.leaf_oid,
        b.lower_bound, b.upper_bound, b.destination, b.rows, b.bytes, b.checksum, b.manifest, b.manifest_key, b.manifest_sha,
-       b.restored_to, b.run_id, b.cutoff
+       b.restored_to, b.staging_oid, b.root_oid, b.fingerprint, b.run_id, b.cutoff
 FROM atlasctl.archive a
 JOIN atlasctl.archive b ON b.id = a.id
      OR a.method = 'export' AND b.method = 'export' AND a.state IN ('archived', 'restoring') AND b.state IN ('archived', 'restoring')

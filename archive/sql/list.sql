@@ -3,9 +3,9 @@
 -- read through JSON.
 -- $1 schemas and $2 names of tables, in pairs; none: all of them.
 SELECT a.id, a.schema_name, a.table_name, a.lower_bound, a.upper_bound, a.rows, a.bytes, a.checksum, a.destination,
-       CASE WHEN a.state NOT IN ('detaching', 'sealed') THEN a.state
-            WHEN c.oid IS NULL THEN CASE a.state WHEN 'sealed' THEN 'archived' ELSE 'lost' END
-            WHEN a.state = 'sealed' AND i.inhparent = more.parent AND NOT i.inhdetachpending THEN 'sealed'
+       CASE WHEN a.state NOT IN ('detaching', 'leaving') THEN a.state
+            WHEN c.oid IS NULL THEN CASE a.state WHEN 'leaving' THEN 'archived' ELSE 'lost' END
+            WHEN a.state = 'leaving' AND i.inhparent = more.parent AND NOT i.inhdetachpending THEN 'sealed'
             WHEN i.inhrelid IS NULL THEN 'detached'
             WHEN i.inhparent = a.root_oid AND NOT i.inhdetachpending THEN 'planned'
             ELSE 'detaching' END AS state,

@@ -143,7 +143,7 @@ func (o *observer) lookByName(ctx context.Context, conn *pgx.Conn, sql string) (
 // inFilesSQL counts the rows of $1 that are in files and nowhere else.
 const inFilesSQL = `SELECT coalesce(sum(a.rows), 0)::int8 FROM atlasctl.archive a
 	WHERE a.table_name = $1 AND a.method = 'export' AND (a.state IN ('archived', 'restoring')
-	   OR a.state = 'sealed' AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = a.leaf_oid AND NOT i.inhdetachpending))`
+	   OR a.state = 'leaving' AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = a.leaf_oid AND NOT i.inhdetachpending))`
 
 // lookByLedger sees the table and the ledger in one snapshot, which no detach
 // completes under, and which has to know the same leaves as are locked: a session

@@ -52,9 +52,10 @@ func (e *effect) worst() (worst lock, ok bool) {
 	return worst, ok
 }
 
-// givesWay says whether a statement only tries for its strongest lock.
+// givesWay says whether a statement only tries for its strongest lock, or has it
+// on what nobody uses any more: an index that is dropped concurrently, at its end.
 func (s *statement) givesWay() bool {
-	return s.tree.Kind == "VacuumStmt" && !s.tree.option("options", "full")
+	return s.tree.Kind == "VacuumStmt" && !s.tree.option("options", "full") || s.tree.Kind == "DropStmt" && s.tree.flag("concurrent")
 }
 
 // related says whether two tables are parts of one partitioned table.

@@ -105,13 +105,15 @@ ALTER TABLE atlasctl.archive
     ADD COLUMN manifest_sha text,
     ADD COLUMN verified_at  timestamptz,
     ADD COLUMN restored_to  text,
+    ADD COLUMN staging_oid  oid,
+    ADD COLUMN origin       text,
     ADD CONSTRAINT archive_method_check CHECK (method IN ('detach', 'rows', 'export')) NOT VALID,
     ADD CONSTRAINT archive_state_check CHECK (state IN ('detaching', 'moving', 'archived', 'lost', 'exporting', 'verified',
-                                                        'sealed', 'restoring', 'restored', 'void')) NOT VALID,
+                                                        'sealed', 'leaving', 'restoring', 'restored', 'void')) NOT VALID,
     ADD CONSTRAINT archive_check CHECK (method <> 'rows' OR rows IS NOT NULL) NOT VALID,
-    ADD CONSTRAINT archive_export_check CHECK ((state IN ('exporting', 'verified', 'sealed', 'void')) <= (method = 'export')) NOT VALID,
+    ADD CONSTRAINT archive_export_check CHECK ((state IN ('exporting', 'verified', 'sealed', 'leaving', 'void')) <= (method = 'export')) NOT VALID,
     ADD CONSTRAINT archive_part_check CHECK ((method = 'export') = (part > 0)) NOT VALID,
-    ADD CONSTRAINT archive_sealed_check CHECK (NOT (method = 'export' AND state IN ('verified', 'sealed', 'archived', 'restoring', 'restored'))
+    ADD CONSTRAINT archive_sealed_check CHECK (NOT (method = 'export' AND state IN ('verified', 'sealed', 'leaving', 'archived', 'restoring', 'restored'))
                                                OR checksum IS NOT NULL AND rows IS NOT NULL AND manifest_key IS NOT NULL) NOT VALID;
 
 COMMENT ON COLUMN atlasctl.archive.part IS '0 in the archive''s table; 1 and up for files: rows that came late are the next part of their range.';
@@ -125,6 +127,8 @@ COMMENT ON COLUMN atlasctl.archive.manifest IS 'export: the manifest, byte for b
 COMMENT ON COLUMN atlasctl.archive.manifest_key IS 'export: where the manifest lies in the destination.';
 COMMENT ON COLUMN atlasctl.archive.manifest_sha IS 'export: SHA-256 of the published manifest, in hexadecimal.';
 COMMENT ON COLUMN atlasctl.archive.verified_at IS 'export: when every file was last read back and matched.';
+COMMENT ON COLUMN atlasctl.archive.staging_oid IS 'restoring: the table that rows are loaded into.';
+COMMENT ON COLUMN atlasctl.archive.origin IS 'export: the database that wrote the files, by OIDs that a copy made by dump and restore has not.';
 COMMENT ON COLUMN atlasctl.archive.restored_to IS 'restoring: the table that rows are loaded into, quoted, or live for a leaf that is on its way back; restored: live or archive.';
 
 -- A range is in the archive's table once, and in files as often as rows came late. NULL is MINVALUE below and MAXVALUE

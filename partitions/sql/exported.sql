@@ -2,4 +2,4 @@
 -- $1 schema, $2 table.
 SELECT DISTINCT lower_bound, upper_bound
 FROM atlasctl.archive
-WHERE schema_name = $1 AND table_name = $2 AND method = 'export' AND state IN ('sealed', 'archived', 'restoring');
+WHERE schema_name = $1 AND table_name = $2 AND method = 'export' AND state IN ('leaving', 'archived', 'restoring');
