@@ -224,8 +224,8 @@ func (r *restoration) restore(ctx context.Context) error {
 			"atlasctl archive run finishes what was begun")
 		return nil
 	}
-	if err := r.notOnItsWay(ctx); err != nil || r.blocked() {
-		return err
+	if r.notOnItsWay(); r.blocked() {
+		return nil
 	}
 	if !r.o.DryRun {
 		if err := r.clear(ctx); err != nil {
@@ -270,9 +270,9 @@ func (r *restoration) isRestored(ctx context.Context) error {
 
 // notOnItsWay wants no export of the leaf that holds the rows: it would go on
 // with rows that are elsewhere by then.
-func (r *restoration) notOnItsWay(ctx context.Context) error {
+func (r *restoration) notOnItsWay() {
 	if r.first.Method == MethodExport {
-		return nil
+		return
 	}
 	for _, e := range r.begun {
 		if e.LeafOID == r.first.LeafOID {
@@ -280,7 +280,6 @@ func (r *restoration) notOnItsWay(ctx context.Context) error {
 				fmt.Sprintf("atlasctl archive run %s --to %s finishes it, and entry %s can be restored then", r.spec.Table, e.Destination, e.ID))
 		}
 	}
-	return nil
 }
 
 // look reads the table and its archive.

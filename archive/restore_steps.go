@@ -671,8 +671,8 @@ func (r *restoration) leafBack(ctx context.Context) ([]step, error) {
 		},
 	}
 	locks := append([]string{fmt.Sprintf("LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE", m.name.SQL())}, filled.Locks...)
-	steps := append(constraints, r.waitStep(m), begin, r.detachStep(m))
-	return append(steps, r.arriveStep("attach "+m.name.String(), locks, append(filled.Attach, dropChecksSQL(m.name)))), nil
+	constraints = append(constraints, r.waitStep(m), begin, r.detachStep(m))
+	return append(constraints, r.arriveStep("attach "+m.name.String(), locks, append(filled.Attach, dropChecksSQL(m.name)))), nil
 }
 
 // archivedLeaf is the leaf of an entry whose rows are in the archive's table, or
