@@ -157,7 +157,7 @@ func TestSlowLinkIsInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	o.at = once("file named", func() {
-		p.Prepare(s3test.Fault{Rate: 100})
+		p.Prepare(s3test.Fault{Rate: 1000})
 		time.AfterFunc(300*time.Millisecond, cancel)
 	})
 	began := time.Now()
