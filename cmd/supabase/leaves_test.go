@@ -73,6 +73,22 @@ func (p *platform) leavesLeakNothing(t *testing.T) {
 				`GRANT ALL ON leaves.events_2027_q3 TO PUBLIC, reporting; GRANT UPDATE (secret) ON leaves.events_2027_q3 TO stranger`)
 			atlas("partition premake --now "+tomorrow, 0) // one of them is there already, empty and open
 			atlas("archive run --older-than 1y --now "+nextYear, 3)
+			p.tool.ok(t, db, "archive run --older-than 1y --now "+nextYear+" --to "+t.TempDir())
+			for i, id := range pgtest.Column[string](t, db, "SELECT id FROM atlasctl.archive WHERE method = 'export' ORDER BY id") {
+				into := "live"
+				switch i {
+				case 0:
+					p.tool.ok(t, db, "archive restore "+id+" --into a_copy")
+					if !pgtest.Scalar[bool](t, db, "SELECT relrowsecurity AND NOT EXISTS (SELECT FROM aclexplode(relacl) x WHERE x.grantee <> relowner) FROM pg_class WHERE oid = 'a_copy'::regclass") {
+						t.Error("the copy of a range is open")
+					}
+					pgtest.Exec(t, db, "DROP TABLE a_copy")
+				case 1:
+					into = "archive"
+				}
+				p.tool.ok(t, db, fmt.Sprintf("archive restore %s --into %s", id, into))
+			}
+			c.check("archive restore", 3)
 			atlas("maintain --now 2029-07-01T00:00:00Z", 3)
 			if diff := cmp.Diff(before, pgtest.Column[string](t, db, applicationSQL)); diff != "" {
 				t.Errorf("privileges on what is the application's (-before +after):\n%s", diff)
