@@ -280,7 +280,7 @@ func (j *job) exportPatiently(ctx context.Context, x *exportMove) error {
 		changed, isChange := errors.AsType[*changedError](err)
 		value, isValue := errors.AsType[*pqfile.ValueError](err)
 		switch {
-		case isValue:
+		case isValue && !slices.Contains(x.entry.AsText, value.Column):
 			j.o.Log.InfoContext(ctx, "a value does not fit: its column is kept as text", "partition", x.name.String(), "column", value.Column, "why", value.Why)
 			if err := j.exportAgain(ctx, x, append(slices.Clone(x.entry.AsText), value.Column)); err != nil {
 				return err
