@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"flag"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -12,11 +11,8 @@ import (
 	"github.com/atlasctl/atlasctl/ops/pgtest"
 )
 
-// thorough makes tests that try every place do so; they take every fifth
-// otherwise.
-var thorough = flag.Bool("thorough", false, "kill at every place, not at every fifth")
-
-func skipped(i int) bool { return i%5 != 0 && !*thorough }
+// skipped says which places are left out.
+func skipped(i int) bool { return !pgtest.Sampled(i, 5) }
 
 // manyFiles are the options of an export that writes several files a leaf.
 func manyFiles(t *testing.T) Options {

@@ -21,6 +21,8 @@
 //     Flags that name an output file (-coverprofile, …) then keep the last run's.
 //   - ATLASCTL_TEST_DATABASE_URL: the URL of a superuser on a server to use in
 //     place of the shared one. The list of versions is then of no effect.
+//   - ATLASCTL_TEST_THOROUGH: anything, to try every case of what else is sampled
+//     (see Sampled), minutes instead of seconds.
 //   - TMPDIR: where servers keep their data. On Linux it is memory, where there
 //     is enough, unless this says otherwise.
 //   - ATLASCTL_POSTGRES_BIN and the rest of the search: see package pgserver.

@@ -21,7 +21,12 @@ import (
 const (
 	EnvVersions = "ATLASCTL_TEST_POSTGRES"
 	EnvURL      = "ATLASCTL_TEST_DATABASE_URL"
+	EnvThorough = "ATLASCTL_TEST_THOROUGH"
 )
+
+// Sampled says whether the nth case of many is tried, of which one in every is:
+// all of them if the environment wants it thorough.
+func Sampled(n, every int) bool { return n%every == 0 || os.Getenv(EnvThorough) != "" }
 
 // startTimeout bounds the start of a server, a download included.
 const startTimeout = 10 * time.Minute
