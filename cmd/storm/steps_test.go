@@ -19,6 +19,9 @@ func TestKilledAfterEachStep(t *testing.T) {
 			continue // converts half of what the first stage does
 		}
 		for n, step := range c.steps {
+			if !pgtest.Sampled(n+i, 2) {
+				continue
+			}
 			t.Run(fmt.Sprintf("%d %s/%d %s", i, l[i].name, n+1, strings.ReplaceAll(step, "/", "_")), func(t *testing.T) {
 				t.Parallel()
 				r := s.begin(t, c.before, random(uint64(n)))
