@@ -252,7 +252,7 @@ func (r *restoration) isRestored(ctx context.Context) error {
 	err := r.db.QueryRow(ctx, `SELECT coalesce(max(b.id), '') FROM atlasctl.archive a
 		JOIN atlasctl.archive b ON b.schema_name = a.schema_name AND b.table_name = a.table_name AND b.id > a.id
 		     AND b.lower_bound IS NOT DISTINCT FROM a.lower_bound AND b.upper_bound IS NOT DISTINCT FROM a.upper_bound
-		     AND b.state NOT IN ('restored', 'void', 'lost')
+		     AND b.state NOT IN ('restored', 'void', 'lost') AND (a.restored_to <> 'archive' OR b.method = 'export')
 		WHERE a.id = $1`, r.first.ID).Scan(&again)
 	switch to := *r.first.RestoredTo; {
 	case err != nil:
