@@ -302,6 +302,9 @@ func TestDeployedHook(t *testing.T) {
 			}
 		})
 	}
+	if !pgtest.Sampled(1, 2) {
+		return
+	}
 	t.Run("a file beside migrations", func(t *testing.T) {
 		t.Parallel()
 		r := newRepository(t)

@@ -25,7 +25,7 @@ func TestMutations(t *testing.T) {
 	base := read(t, conn)
 	version := major(t.Context(), t, conn)
 	for i, m := range mutations {
-		if m.since > version || !pgtest.Sampled(i, 2) {
+		if m.since > version || !pgtest.Sampled(i, 3) {
 			continue
 		}
 		if !t.Run(m.do, func(t *testing.T) { m.test(t, conn, base) }) {
