@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -175,7 +176,7 @@ func TestBounds(t *testing.T) {
 // Memory does not grow with the number of rows, and by a few times a row's size
 // with that.
 func TestMemory(t *testing.T) {
-	if peak(t) == 0 {
+	if runtime.GOOS != "linux" {
 		t.Skip("the highest resident set is only known on Linux")
 	}
 	part := rows(50_000)

@@ -17,11 +17,11 @@ func readBytes(t *testing.T) int64 {
 	t.Helper()
 	b, err := os.ReadFile("/proc/self/io")
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	m := regexp.MustCompile(`(?m)^read_bytes: (\d+)$`).FindSubmatch(b)
 	if m == nil {
-		t.Skip("the kernel doesn't count")
+		t.Fatalf("no read_bytes in %q", b)
 	}
 	n, err := strconv.ParseInt(string(m[1]), 10, 64)
 	if err != nil {
