@@ -212,22 +212,19 @@ func (j *job) hasWork() bool {
 
 // fileBlockers are columns that files can't keep.
 func (j *job) fileBlockers(ctx context.Context) error {
-	if j.to == nil {
+	if j.to == nil && len(j.exports) == 0 {
 		return nil
 	}
-	all := append(slices.Clone(j.exports), j.archivedLeaves(j.arch)...)
-	relations := make([]home, 0, len(all)+1)
-	for _, x := range all {
-		relations = append(relations, x.home)
+	parents := []parent{j.table()} // their leaves have the same columns
+	if len(j.archivedLeaves(j.arch)) > 0 {
+		parents = append(parents, parent{j.arch.Name, j.arch.OID})
 	}
-	if len(j.sources) > 0 {
-		relations = append(relations, home{name: j.live.Name, oid: j.live.OID})
-	}
-	for _, r := range relations {
-		schema, err := j.describe(ctx, j.db, r.oid, nil)
+	j.kept = map[uint32]pqfile.Schema{}
+	for _, p := range parents {
+		schema, err := j.describe(ctx, j.db, p.oid, nil)
 		if unsupported, ok := errors.AsType[*pqfile.UnsupportedError](err); ok {
 			for _, c := range unsupported.Columns {
-				j.block("030", fmt.Sprintf("column %s of %s, of type %s, can't be kept in files: %s", pg.Ident(c.Name), r.name, c.Type, c.Why),
+				j.block("030", fmt.Sprintf("column %s of %s, of type %s, can't be kept in files: %s", pg.Ident(c.Name), p.name, c.Type, c.Why),
 					map[string]any{"column": c.Name, "type": c.Type}, "archive it to the archive's table (--to table)")
 			}
 			return nil
@@ -235,11 +232,7 @@ func (j *job) fileBlockers(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, x := range j.exports {
-			if x.oid == r.oid {
-				x.schema = schema
-			}
-		}
+		j.kept[p.oid] = schema
 	}
 	return nil
 }

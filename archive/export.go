@@ -28,8 +28,8 @@ var (
 	exportLookSQL string
 	//go:embed sql/export_finish.sql
 	exportFinishSQL string
-	//go:embed sql/export_void.sql
-	exportVoidSQL string
+	//go:embed sql/export_discard.sql
+	exportDiscardSQL string
 	//go:embed sql/export_leaf.sql
 	exportLeafSQL string
 	//go:embed sql/origin.sql
@@ -44,10 +44,9 @@ type exportMove struct {
 	leafMove
 
 	to      store.Store
-	schema  pqfile.Schema // as a plan shows it
-	entry   *exportEntry  // nil until it is begun
-	row     int           // its place in the result
-	written int64         // rows, for progress
+	entry   *exportEntry // nil until it is begun
+	row     int          // its place in the result
+	written int64        // rows, for progress
 }
 
 // exportEntry is an unfinished export in the ledger.
@@ -91,11 +90,8 @@ func (j *job) findExports(ctx context.Context) error {
 			j.gone = append(j.gone, e)
 			continue
 		}
-		leaving, detached := e.State == StateLeaving, st.Parent == 0
-		ours := j.to != nil && j.to.String() == e.Destination && (e.State == StateSealed || x.expired(j.key, j.cutoff))
+		detached := st.Parent == 0
 		switch {
-		case x.oid == j.live.OID, detached && !leaving:
-			j.given = append(j.given, x)
 		case st.Parent == j.live.OID:
 			x.from = j.table()
 		case j.arch != nil && st.Parent == j.arch.OID:
@@ -104,11 +100,11 @@ func (j *job) findExports(ctx context.Context) error {
 			j.strayBlocker(x.name, e.ID)
 			continue
 		}
-		switch moved := x.oid != e.LeafOID; {
-		case slices.Contains(j.given, x):
-		case leaving && (detached || st.Pending), ours && !moved:
+		begun := e.State == StateLeaving && (detached || st.Pending)
+		wanted := j.to != nil && j.to.String() == e.Destination && (e.State == StateSealed || x.expired(j.key, j.cutoff))
+		if x.oid != j.live.OID && (begun || wanted && !detached && x.oid == e.LeafOID) {
 			j.exports = append(j.exports, x)
-		default:
+		} else {
 			j.given = append(j.given, x)
 		}
 	}
@@ -497,6 +493,9 @@ func (j *job) exportAgain(ctx context.Context, x *exportMove, asText []string) e
 			}
 			if !x.attached(st) || st.Pending {
 				return nil, fmt.Errorf("%s has left %s", x.name, x.from.name)
+			}
+			if _, err := q.Exec(ctx, exportDiscardSQL, x.entry.ID); err != nil {
+				return nil, err
 			}
 			err = q.QueryRow(ctx, exportAgainSQL, x.entry.ID, schema.Fingerprint(), asText).Scan(&x.entry.Attempt, &x.entry.Filenode)
 			return append(unguardSQL(x.name), guardSQL(x.name, x.entry.ID)...), err

@@ -50,7 +50,7 @@ func (j *job) writeStep(x *exportMove) step {
 	return step{
 		Step: partitions.Step{
 			Name: "write " + x.name.String() + " to " + x.destination(), Lock: "ACCESS SHARE on " + x.name.String(), Scans: true, Reversible: true, Files: true,
-			SQL: []string{copySQL(x.schema, x.name, 0, nil)},
+			SQL: []string{copySQL(j.kept[x.from.oid], x.name, 0, nil)},
 		},
 		// A manifest is planned once all files are written.
 		done: func(context.Context) (bool, error) {

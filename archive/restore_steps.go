@@ -520,9 +520,8 @@ func (r *restoration) validateStep(leaf pg.Name, k constraint) step {
 		Step: partitions.Step{Name: name, Scans: true, Reversible: true, SQL: []string{sql}},
 		run: func(ctx context.Context) error {
 			err := r.db.RunOutside(ctx, name, sql)
-			if err != nil && r.first.Method != MethodExport && r.first.State == StateArchived { // the archive's leaf goes on without it
-				drop := fmt.Sprintf("ALTER TABLE ONLY %s DROP CONSTRAINT %s", leaf.SQL(), pg.Ident(k.Name))
-				err = errors.Join(err, r.db.RunOutside(context.WithoutCancel(ctx), "drop "+k.Name, drop))
+			if err != nil && r.first.Method != MethodExport && r.first.State == StateArchived {
+				err = errors.Join(err, r.dropConstraint(context.WithoutCancel(ctx), leaf, k))
 			}
 			const instead = "--into TABLE brings the rows back into a table of their own"
 			switch pg.Code(err) {
@@ -536,6 +535,22 @@ func (r *restoration) validateStep(leaf pg.Name, k constraint) step {
 			}
 		},
 	}
+}
+
+// dropConstraint takes off again what addStep has added: the leaf goes on in the
+// archive without it.
+func (r *restoration) dropConstraint(ctx context.Context, leaf pg.Name, k constraint) error {
+	var locks []string
+	if k.Referenced != "" {
+		locks = append(locks, fmt.Sprintf("LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE", k.Referenced))
+	}
+	has := r.hasConstraint(leaf, k.Name)
+	return r.locked(ctx, pg.Locked{
+		What:      "drop " + pg.Ident(k.Name) + " of " + leaf.String(),
+		Locks:     append(locks, fmt.Sprintf("LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE", leaf.SQL())),
+		Body:      pg.Fixed(fmt.Sprintf("ALTER TABLE ONLY %s DROP CONSTRAINT %s", leaf.SQL(), pg.Ident(k.Name))),
+		Committed: func(ctx context.Context, q pg.Queryer) (bool, error) { is, err := has(ctx, q); return !is, err },
+	})
 }
 
 func (r *restoration) hasConstraint(table pg.Name, name string) func(context.Context, pg.Queryer) (bool, error) {

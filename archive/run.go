@@ -272,11 +272,6 @@ func (j *job) planExport(ctx context.Context, b *budget, x *exportMove) (err err
 	if row.Rows, row.RowsEstimated, err = j.countLeaf(ctx, b, &x.leafMove); err != nil {
 		return err
 	}
-	if x.schema.Columns == nil {
-		if x.schema, err = j.describe(ctx, j.db, x.oid, nil); err != nil {
-			return err
-		}
-	}
 	row.Steps, err = display(ctx, j.exportSteps(x))
 	return err
 }
@@ -332,11 +327,7 @@ func (j *job) planSource(ctx context.Context, b *budget, s *source) error {
 			steps = append(steps, j.shownMove(s, span{partitions.Bound{Unbounded: true}, j.upTo(s.span)}))
 		}
 		if onwards && f.fresh {
-			after, err := j.shownExport(ctx, f.home)
-			if err != nil {
-				return err
-			}
-			steps = append(steps, after...)
+			steps = append(steps, j.shownExport(f.home)...)
 		}
 		if row.Steps, err = display(ctx, steps); err != nil {
 			return err
@@ -347,16 +338,14 @@ func (j *job) planSource(ctx context.Context, b *budget, s *source) error {
 
 // shownExport is the way to files of a leaf of the archive that is yet to be
 // made.
-func (j *job) shownExport(ctx context.Context, h home) ([]step, error) {
-	schema, err := j.describe(ctx, j.db, j.live.OID, nil)
-	if err != nil {
-		return nil, err
-	}
-	steps := j.exportSteps(&exportMove{leafMove: leafMove{home: h, from: parent{name: j.dest}}, to: j.to, schema: schema})
+func (j *job) shownExport(h home) []step {
+	archive := parent{name: j.dest}
+	j.kept[archive.oid] = j.kept[j.live.OID] // it will be made like the table
+	steps := j.exportSteps(&exportMove{leafMove: leafMove{home: h, from: archive}, to: j.to})
 	for i := range steps {
 		steps[i].done = nil
 	}
-	return steps, nil
+	return steps
 }
 
 // shownMove is the moving of rows as psql would do it.

@@ -251,7 +251,7 @@ func (j *job) abandon(ctx context.Context, x *exportMove) error {
 		What: "give up the export of " + x.name.String(), Relations: []uint32{x.oid},
 		Locks: []string{fmt.Sprintf("LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE", x.name.SQL())},
 		Body: func(ctx context.Context, q pg.Queryer) ([]string, error) {
-			_, err := q.Exec(ctx, exportVoidSQL, x.entry.ID)
+			_, err := q.Exec(ctx, exportDiscardSQL, x.entry.ID)
 			return unguardSQL(x.name), err
 		},
 		Committed: j.inState(x, StateVoid),

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/atlasctl/atlasctl/archive/pqfile"
 	"github.com/atlasctl/atlasctl/archive/store"
 	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/atlasctl/atlasctl/partitions"
@@ -55,6 +56,7 @@ type job struct {
 
 	to     store.Store // nil: the archive's table
 	stores map[string]store.Store
+	kept   map[uint32]pqfile.Schema // how files keep the columns of the table and of the archive's, by OID
 
 	rowOf    map[uint32]int       // places in the result of the archive's leaves that this run filled, by OID
 	homes    map[uint32]*openHome // the archive's leaves that a source's rows go into, by OID

@@ -1,4 +1,5 @@
--- Gives an export up: the leaf stays where it is, its files are garbage.
+-- Throws away what an attempt has written: its files are garbage, its manifest too if it has one, and what was marked so
+-- far is older than whatever the next attempt reads.
 -- $1 ID.
 WITH marks AS (
     DELETE FROM atlasctl.archive_mark WHERE archive_id = $1
@@ -11,6 +12,6 @@ WITH marks AS (
     WHERE a.id = $1 AND a.manifest_key IS NOT NULL
 )
 UPDATE atlasctl.archive
-SET state = 'void', manifest = NULL, manifest_key = NULL, manifest_sha = NULL, rows = NULL, bytes = NULL, checksum = NULL,
-    updated_at = clock_timestamp()
+SET state = 'void', manifest = NULL, manifest_key = NULL, manifest_sha = NULL, verified_at = NULL, rows = NULL, bytes = NULL,
+    checksum = NULL, updated_at = clock_timestamp()
 WHERE id = $1;
