@@ -21,20 +21,16 @@ func (c *checker) apply(ctx context.Context, s *script) (done bool, err error) {
 		return c.applyOwn(ctx, s)
 	}
 	open := false
-	var cluster string // the state of what all databases share, before the transaction
 	for _, chunk := range s.chunks {
 		for _, st := range chunk {
 			if st.inTransaction && !open {
 				if err := c.s.begin(ctx); err != nil {
 					return false, err
 				}
-				if cluster, err = c.shared(ctx); err != nil {
-					return false, err
-				}
 				open = true
 			}
 			if !st.inTransaction && open {
-				if done, err := c.commit(ctx, s, cluster); !done || err != nil {
+				if done, err := c.commit(ctx, s); !done || err != nil {
 					return false, err
 				}
 				open = false
@@ -47,14 +43,14 @@ func (c *checker) apply(ctx context.Context, s *script) (done bool, err error) {
 		}
 		// A goose block outside a transaction is a transaction of its own.
 		if open && c.o.Set.Layout == source.Goose && !s.source.InTransaction {
-			if done, err := c.commit(ctx, s, cluster); !done || err != nil {
+			if done, err := c.commit(ctx, s); !done || err != nil {
 				return false, err
 			}
 			open = false
 		}
 	}
 	if open {
-		return c.commit(ctx, s, cluster)
+		return c.commit(ctx, s)
 	}
 	return true, nil
 }
@@ -72,15 +68,9 @@ func (c *checker) refused(ctx context.Context, st *statement, err error) error {
 
 // applyOwn runs a script that begins and ends its transactions itself.
 func (c *checker) applyOwn(ctx context.Context, s *script) (done bool, err error) {
-	var cluster, now string
 	for _, st := range s.statements {
-		switch {
-		case st.begins():
-			cluster, err = c.shared(ctx)
-		case st.ends():
-			if now, err = c.shared(ctx); err == nil && now != cluster {
-				err = errNotHere
-			}
+		if st.ends() {
+			err = c.keepable(ctx)
 		}
 		if err == nil {
 			err = c.applyOne(ctx, st)
@@ -111,16 +101,9 @@ func (c *checker) applyWatched(ctx context.Context, st *statement) error {
 	if err := c.s.begin(ctx); err != nil {
 		return err
 	}
-	before, err := c.shared(ctx)
+	err := c.applyAny(ctx, st)
 	if err == nil {
-		err = c.applyAny(ctx, st)
-	}
-	var after string
-	if err == nil {
-		after, err = c.shared(ctx)
-	}
-	if err == nil && after != before {
-		err = errNotHere
+		err = c.keepable(ctx)
 	}
 	if err != nil {
 		return errors.Join(err, c.s.exec(ctx, "ROLLBACK"))
@@ -153,10 +136,19 @@ func (c *checker) applyAny(ctx context.Context, st *statement) error {
 	return err
 }
 
+// keepable is an error where the transaction must not be committed.
+func (c *checker) keepable(ctx context.Context) error {
+	out, err := c.reachedOut(ctx)
+	if err == nil && out {
+		err = errNotHere
+	}
+	return err
+}
+
 // commit ends a transaction, unless it has changed what is not its own.
-func (c *checker) commit(ctx context.Context, s *script, cluster string) (done bool, err error) {
+func (c *checker) commit(ctx context.Context, s *script) (done bool, err error) {
 	last := s.statements[len(s.statements)-1]
-	now, err := c.shared(ctx)
+	out, err := c.reachedOut(ctx)
 	if err != nil {
 		if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
 			c.failure(last, pe)
@@ -164,7 +156,7 @@ func (c *checker) commit(ctx context.Context, s *script, cluster string) (done b
 		}
 		return false, err
 	}
-	if now != cluster {
+	if out {
 		c.failure(s.statements[0], errNotHere)
 		return false, c.s.exec(ctx, "ROLLBACK")
 	}

@@ -198,7 +198,7 @@ func TestBase(t *testing.T) {
 }
 
 // On a server that isn't the check's own nothing is left behind: no database, no
-// role, no setting.
+// role, no setting. What others change there meanwhile is not held against it.
 func TestAForeignServer(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Server(t, nil)
@@ -214,6 +214,18 @@ func TestAForeignServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	others, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-others:
+				return
+			default:
+				pgtest.Exec(t, url, "CREATE ROLE of_others", "DROP ROLE of_others")
+			}
+		}
+	}()
 	r, err := check.Run(t.Context(), check.Options{Config: config, Foreign: true, ForwardOnly: true, Set: files{
 		"1_role.sql":     up("CREATE TABLE t (id bigint);\nCREATE ROLE made_by_a_migration;\n"),
 		"2_do.sql":       up("-- +goose StatementBegin\nDO $$ BEGIN CREATE ROLE made_in_a_block; END $$;\n-- +goose StatementEnd\n"),
@@ -229,6 +241,8 @@ func TestAForeignServer(t *testing.T) {
 		"12_sub.sql":     up("CREATE SUBSCRIPTION s CONNECTION '' PUBLICATION p WITH (connect = false, slot_name = NONE, enabled = false);\n"),
 		"13_good.sql":    up("CREATE TABLE u (id bigint);\n"),
 	}.set(t, source.Goose)})
+	close(others)
+	<-stopped
 	if err != nil {
 		t.Fatal(err)
 	}

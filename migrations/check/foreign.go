@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -23,9 +24,11 @@ const (
 
 var errNotHere = &pgconn.PgError{Severity: "ERROR", Code: codeNotHere, Message: notHere}
 
-// sharedSQL is the state of the shared catalogs, as far as anybody may read them.
+// sharedSQL is the state of the shared catalogs, as far as anybody may read them,
+// whatever a session has set.
 const sharedSQL = `SELECT pg_catalog.md5(pg_catalog.concat(
-	(SELECT pg_catalog.string_agg(r::text, ',' ORDER BY r.oid) FROM pg_catalog.pg_roles r),
+	(SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', r.oid, r.rolname, r.rolsuper, r.rolinherit, r.rolcreaterole, r.rolcreatedb, r.rolcanlogin,
+		r.rolreplication, r.rolconnlimit, pg_catalog.date_part('epoch', r.rolvaliduntil)::bigint, r.rolbypassrls, r.rolconfig), ',' ORDER BY r.oid) FROM pg_catalog.pg_roles r),
 	(SELECT pg_catalog.string_agg(m::text, ',' ORDER BY m.roleid, m.member) FROM pg_catalog.pg_auth_members m),
 	(SELECT pg_catalog.string_agg(s::text, ',' ORDER BY s.setdatabase, s.setrole) FROM pg_catalog.pg_db_role_setting s),
 	(SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', d.oid, d.datname, d.datdba, d.datacl, d.datallowconn, d.datconnlimit, d.datistemplate), ',' ORDER BY d.oid)
@@ -43,10 +46,12 @@ const (
 	parametersSQL = `, (SELECT pg_catalog.string_agg(p::text, ',' ORDER BY p.oid) FROM pg_catalog.pg_parameter_acl p)`
 )
 
-// shared reads the state of the shared catalogs; "" on a server of the check's own.
-func (c *checker) shared(ctx context.Context) (state string, err error) {
+// reachedOut says whether the worker's transaction has changed what all databases
+// share. What it did isn't seen from outside before it commits; what others did
+// meanwhile, and have committed, is.
+func (c *checker) reachedOut(ctx context.Context) (bool, error) {
 	if !c.o.Foreign {
-		return "", nil
+		return false, nil
 	}
 	sql := sharedSQL
 	if c.readsPasswords {
@@ -55,10 +60,22 @@ func (c *checker) shared(ctx context.Context) (state string, err error) {
 	if c.major >= 15 {
 		sql += parametersSQL
 	}
-	if err := c.s.worker.QueryRow(ctx, sql+"))").Scan(&state); err != nil {
-		return "", fmt.Errorf("look at what all databases share: %w", err)
+	sql += "))"
+	for {
+		var states [3]string
+		for i, session := range []*pgx.Conn{c.s.observer, c.s.worker, c.s.observer} {
+			if err := session.QueryRow(ctx, sql).Scan(&states[i]); err != nil {
+				return false, fmt.Errorf("look at what all databases share: %w", err)
+			}
+		}
+		before, within, after := states[0], states[1], states[2]
+		switch {
+		case within == before || within == after:
+			return false, nil
+		case before == after:
+			return true, nil
+		}
 	}
-	return state, nil
 }
 
 // aboutMore are the kinds of statements that reach beyond their database.
