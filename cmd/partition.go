@@ -20,7 +20,7 @@ import (
 func newPartition(a *app) *cobra.Command {
 	return group("partition", "Turn live tables into range partitions and keep them so",
 		newPartitionPlan(a), newPartitionConvert(a), newPartitionPremake(a),
-		newPartitionStatus(a), newPartitionVerify(a), newPartitionRevert(a))
+		newPartitionSplit(a), newPartitionStatus(a), newPartitionVerify(a), newPartitionRevert(a), newPartitionCleanup(a))
 }
 
 // convertFlags are the choices of a conversion.
@@ -33,6 +33,7 @@ type convertFlags struct {
 	inbound  string
 	fill     string
 	at       window
+	copying  copyFlags
 }
 
 // window is the flag --at.
@@ -58,20 +59,27 @@ func (w *window) parse() (*partitions.Window, error) {
 func (f *convertFlags) add(cmd *cobra.Command) {
 	f.tableFlags.add(cmd)
 	f.addAhead(cmd)
-	cmd.Flags().StringVar(&f.strategy, "strategy", string(partitions.Attach), "attach: the table itself becomes the leaf of the past")
+	cmd.Flags().StringVar(&f.strategy, "strategy", string(partitions.Attach), "attach: the table itself becomes the partition of the past;\ncopy: its rows are copied into partitions of their own")
 	cmd.Flags().StringSliceVar(&f.widen, "widen-unique", nil, "unique `key` without the partition key to which it is added")
 	cmd.Flags().StringVar(&f.inbound, "inbound-fk", string(partitions.InboundRefuse),
 		"foreign keys that reference the table: refuse, trigger (enforce them by triggers), drop")
 	cmd.Flags().StringVar(&f.fill, "fill-null-key", "", "`value` that replaces NULL in the partition key's column, in batches (in UTC where it names no zone)")
 	cmd.Flags().StringSliceVar(&f.drop, "drop-unique", nil, "unique `key` without the partition key that the table loses")
 	f.at.add(cmd)
+	f.copying.add(cmd)
 }
 
 // options checks the flags; the clock is yet to come.
 func (f *convertFlags) options() (partitions.Options, error) {
 	o := partitions.Options{WidenUnique: f.widen, DropUnique: f.drop, FillNullKey: f.fill}
-	if f.strategy != string(partitions.Attach) {
-		return o, pg.Usagef("--strategy %q: want attach", f.strategy)
+	switch o.Strategy = partitions.Strategy(f.strategy); o.Strategy {
+	case partitions.Attach:
+		if err := f.copying.unused(); err != nil {
+			return o, err
+		}
+	case partitions.Copy:
+	default:
+		return o, pg.Usagef("--strategy %q: want attach or copy", f.strategy)
 	}
 	switch partitions.InboundFK(f.inbound) {
 	case partitions.InboundRefuse, partitions.InboundTrigger, partitions.InboundDrop:
@@ -100,6 +108,9 @@ func newPartitionPlan(a *app) *cobra.Command {
 			return a.withTables(cmd, a.open, args, f.tableFlags, func(ctx context.Context, command string, s session) error {
 				r := result[partitions.PlanResult]{command: command, server: &s.db.Server, columns: planColumns()}
 				o.Now = s.now
+				if o.Copying, err = f.copying.options(ctx, s.db); err != nil {
+					return err
+				}
 				for _, t := range s.tables {
 					p, err := partitions.Plan(ctx, s.db, t.Spec, o)
 					if err != nil {
@@ -179,14 +190,19 @@ func newPartitionConvert(a *app) *cobra.Command {
 	var f convertFlags
 	cmd := &cobra.Command{
 		Use:   "convert [TABLE...]",
-		Short: "Turn tables into partitioned ones, online and without copying a row",
+		Short: "Turn tables into partitioned ones, online, by default without copying a row",
 		Long: `Convert turns a live table into a range-partitioned one: the table itself
 becomes the partition that holds the past, under a new parent of its old name,
 and the future partitions are made. Readers and writers go on; what locks them
-out is bounded and reported. It can be interrupted anywhere and run again.`,
+out is bounded and reported. It can be interrupted anywhere and run again.
+
+With --strategy copy its rows are copied into partitions of their own interval,
+and the table itself is kept, with a log of what changes, until partition
+cleanup.`,
 		Example: `  atlasctl partition convert messages --dry-run
   atlasctl partition convert messages usage_logs
-  atlasctl partition convert messages --at "03:00-04:00 Europe/Berlin"`,
+  atlasctl partition convert messages --at "03:00-04:00 Europe/Berlin"
+  atlasctl partition convert messages --strategy copy --jobs 2`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := f.options()
 			if err != nil {
@@ -194,12 +210,18 @@ out is bounded and reported. It can be interrupted anywhere and run again.`,
 			}
 			return a.withTables(cmd, a.openConverter, args, f.tableFlags, func(ctx context.Context, command string, s session) error {
 				o.Now = s.now
+				if o.Copying, err = f.copying.options(ctx, s.db); err != nil {
+					return err
+				}
 				return a.convertTables(ctx, command, s, func(ctx context.Context, t wanted) (partitions.ConvertResult, error) {
-					if a.flags.dryRun {
+					if a.flags.dryRun && !f.copying.abort {
 						return planned(partitions.Plan(ctx, s.db, t.Spec, o))
 					}
 					return a.withProgress(ctx, s.db, func(p *progress) (partitions.ConvertResult, error) {
 						o.OnEvent = p.event
+						if f.copying.abort {
+							return partitions.Abort(ctx, s.db, t.Spec, o, a.flags.dryRun)
+						}
 						return partitions.Convert(ctx, s.db, t.Spec, o)
 					})
 				})

@@ -38,8 +38,15 @@ func newPartitionStatus(a *app) *cobra.Command {
 						summaries = append(summaries, st.Summary)
 					}
 				}
-				r.extra = map[string]any{"summary": summaries}
-				r.after = func(w io.Writer) { printSummaries(w, summaries) }
+				copies, err := readCopies(ctx, s.db, s.tables)
+				if err != nil {
+					return err
+				}
+				r.extra = map[string]any{"summary": summaries, "copies": copies}
+				r.after = func(w io.Writer) {
+					printSummaries(w, summaries)
+					printCopies(w, copies)
+				}
 				if err := emit(a, r); err != nil {
 					return err
 				}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/atlasctl/atlasctl/ops/pg"
@@ -27,6 +28,7 @@ type progress struct {
 	pid    uint32
 	stop   context.CancelFunc
 	wait   sync.WaitGroup
+	detail atomic.Pointer[string] // of a step that says itself how far it is
 }
 
 func newProgress(ctx context.Context, a *app, worker *pg.DB) *progress {
@@ -35,8 +37,14 @@ func newProgress(ctx context.Context, a *app, worker *pg.DB) *progress {
 
 // event is a [partitions.Options.OnEvent].
 func (p *progress) event(e partitions.Event) {
+	if e.Progress != nil {
+		detail := copyDetail(*e.Progress, e.Progress.Bytes, e.Progress.BytesTotal)
+		p.detail.Store(&detail)
+		return
+	}
 	what := fmt.Sprintf("%s: %s", e.Table, e.Step)
 	p.end()
+	p.detail.Store(nil)
 	if e.Done {
 		p.app.log.Info(what, "took", e.Took.Round(time.Millisecond))
 		return
@@ -79,7 +87,9 @@ func (p *progress) tick(ctx context.Context, what string, watched bool) {
 			watcher, _ = p.worker.Another(ctx)
 		}
 		detail := ""
-		if watcher != nil {
+		if told := p.detail.Load(); told != nil {
+			detail = *told
+		} else if watcher != nil {
 			detail, _ = partitions.IndexProgress(ctx, watcher, p.pid)
 		}
 		if elapsed := time.Since(start); live {

@@ -19,32 +19,40 @@ const (
 )
 
 // readFill checks the value that is to replace NULL keys, in the words of the
-// key's type.
+// key's type, and makes the statement that puts it in.
 func (s *survey) readFill(ctx context.Context, db *pg.DB, spec Spec, o Options) error {
 	if o.FillNullKey == "" || s.keyNotNull {
 		return nil
 	}
-	var text string
-	var before bool
-	typ := "pg_catalog." + string(s.key.Type)
-	err := db.QueryRow(ctx, fmt.Sprintf("SELECT x::text, x < %s FROM (SELECT $1::text::%s AS x) v", s.key.Typed(s.cutoff), typ), o.FillNullKey).
-		Scan(&text, &before)
-	if code := pg.Code(err); strings.HasPrefix(code, "22") {
-		return pg.Usagef("--fill-null-key %q is no %s", o.FillNullKey, s.key.Type)
-	}
+	text, err := s.fillText(ctx, db, o)
 	if err != nil {
-		return fmt.Errorf("read --fill-null-key: %w", err)
-	}
-	if !before {
-		return pg.Usagef("--fill-null-key %s is not before %s, where history ends", text, s.key.Text(s.cutoff))
+		return err
 	}
 	col, table := pg.Ident(spec.Key), spec.Table.SQL()
-	s.fill = piecewise(spec.Table, fmt.Sprintf("UPDATE ONLY %s x SET %s = %s::%s WHERE x.%s IS NULL\nAND %s",
-		table, col, pg.Literal(text), typ, col, thisPiece))
+	s.fill = piecewise(spec.Table, fmt.Sprintf("UPDATE ONLY %s x SET %s = %s::pg_catalog.%s WHERE x.%s IS NULL\nAND %s",
+		table, col, pg.Literal(text), s.key.Type, col, thisPiece))
 	s.warn("ATL-PART-023", spec.Table.String(), fmt.Sprintf(
 		"rows whose %s is NULL get %s, a piece of the table at a time; triggers on UPDATE fire for them", spec.Key, text),
 		map[string]any{"value": text}, "")
 	return nil
+}
+
+// fillText is the value as the server writes it. Error: [pg.ErrUsage] for one
+// that is none of the key's type, or not before the end of what is covered.
+func (s *survey) fillText(ctx context.Context, db *pg.DB, o Options) (text string, err error) {
+	var before bool
+	err = db.QueryRow(ctx, fmt.Sprintf("SELECT x::text, x < %s FROM (SELECT $1::text::pg_catalog.%s AS x) v", s.key.Typed(s.cutoff), s.key.Type), o.FillNullKey).
+		Scan(&text, &before)
+	if code := pg.Code(err); strings.HasPrefix(code, "22") {
+		return "", pg.Usagef("--fill-null-key %q is no %s", o.FillNullKey, s.key.Type)
+	}
+	if err != nil {
+		return "", fmt.Errorf("read --fill-null-key: %w", err)
+	}
+	if !before {
+		return "", pg.Usagef("--fill-null-key %s is not before %s, where history ends", text, s.key.Text(s.cutoff))
+	}
+	return text, nil
 }
 
 // badKeys counts and shows the rows that no leaf would hold, by their primary

@@ -1,6 +1,7 @@
 package partitions
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,9 @@ type Strategy string
 // Attach makes the table itself the leaf that holds the past.
 const Attach Strategy = "attach"
 
+// strategy is the one that was chosen.
+func (o Options) strategy() Strategy { return cmp.Or(o.Strategy, Attach) }
+
 // PlanResult says what a conversion would do.
 type PlanResult struct {
 	Table    pg.Name      `json:"table"`
@@ -31,8 +35,8 @@ type PlanResult struct {
 type ConvertResult struct {
 	Table    pg.Name  `json:"table"`
 	Strategy Strategy `json:"strategy"`
-	// State is converted, reverted, blocked, partial (stopped between steps) or
-	// planned (nothing has changed).
+	// State is converted, split, reverted, cleaned, blocked, partial (stopped
+	// between steps) or planned (nothing has changed).
 	State                  string       `json:"state"`
 	Steps                  []Step       `json:"steps"`
 	Rows                   int64        `json:"rows"` // estimate
@@ -50,29 +54,37 @@ const (
 	StateBlocked   = "blocked"
 	StatePartial   = "partial"
 	StatePlanned   = "planned"
+	StateSplit     = "split"
+	StateCleaned   = "cleaned"
 )
 
 // Plan says what [Convert] would do, and changes nothing.
 func Plan(ctx context.Context, db *pg.DB, spec Spec, o Options) (PlanResult, error) {
-	p := PlanResult{Table: spec.Table, Strategy: Attach, Steps: []Step{}, Blockers: []pg.Finding{}, Warnings: []pg.Finding{}}
+	p := PlanResult{Table: spec.Table, Strategy: o.strategy(), Steps: []Step{}, Blockers: []pg.Finding{}, Warnings: []pg.Finding{}}
 	s, err := inspect(ctx, db, spec, o)
 	if err != nil {
 		return p, err
+	}
+	o.startClock(db)
+	var steps []Step
+	if len(s.blockers) == 0 {
+		if steps, err = s.steps(ctx, db, spec, o); err != nil {
+			return p, err
+		}
 	}
 	p.Blockers, p.Warnings = append(p.Blockers, s.blockers...), append(p.Warnings, s.warnings...)
 	if len(s.blockers) > 0 {
 		return p, nil
 	}
-	o.startClock(db)
-	if p.Steps, err = s.steps(ctx, db, spec, o); err != nil {
-		return p, err
-	}
+	p.Steps = steps
 	if !s.table.Partitioned() {
 		p.Cutoff = s.key.Text(s.cutoff)
-		p.Warnings = append(p.Warnings, pg.Finding{
-			ID: "ATL-PART-026", Severity: pg.Info, Object: spec.Table.String(),
-			Message: fmt.Sprintf("from the check until its leaf is there, a row whose %s is NULL or at or past %s is refused", spec.Key, p.Cutoff),
-		})
+		if p.Strategy == Attach {
+			p.Warnings = append(p.Warnings, pg.Finding{
+				ID: "ATL-PART-026", Severity: pg.Info, Object: spec.Table.String(),
+				Message: fmt.Sprintf("from the check until its leaf is there, a row whose %s is NULL or at or past %s is refused", spec.Key, p.Cutoff),
+			})
+		}
 		notices, err := applicationNotices(ctx, db, spec)
 		if err != nil {
 			return p, err
@@ -90,7 +102,7 @@ func Plan(ctx context.Context, db *pg.DB, spec Spec, o Options) (PlanResult, err
 // had and nothing has changed; [pg.ErrStopped] if something has. Blockers are
 // no error: the state is blocked and they are in Findings.
 func Convert(ctx context.Context, db *pg.DB, spec Spec, o Options) (ConvertResult, error) {
-	r := ConvertResult{Table: spec.Table, Strategy: Attach, State: StatePlanned, Steps: []Step{}}
+	r := ConvertResult{Table: spec.Table, Strategy: o.strategy(), State: StatePlanned, Steps: []Step{}}
 	unlock, err := db.LockTable(ctx, spec.Table)
 	if err != nil {
 		return r, err
@@ -106,12 +118,11 @@ func Convert(ctx context.Context, db *pg.DB, spec Spec, o Options) (ConvertResul
 			if err != nil {
 				return err
 			}
-			findings = append(slices.Clone(s.blockers), s.warnings...)
-			if len(s.blockers) > 0 {
-				return nil
+			if len(s.blockers) == 0 {
+				rows = int64(max(s.table.Rows, 0))
+				steps, err = s.steps(ctx, db, spec, o)
 			}
-			rows = int64(max(s.table.Rows, 0))
-			steps, err = s.steps(ctx, db, spec, o)
+			findings = append(slices.Clone(s.blockers), s.warnings...)
 			return err
 		})
 		return steps, findings, rows, err
@@ -147,8 +158,11 @@ func walk(ctx context.Context, r ConvertResult, goal string, o Options,
 				err = pg.Stoppedf("%w", err)
 			}
 			hint := "what is done is kept; run the same command again to go on"
-			if goal == StateConverted {
+			switch goal {
+			case StateConverted:
 				hint += fmt.Sprintf(", or take it back: atlasctl partition revert %s", r.Table)
+			case StateSplit:
+				hint += fmt.Sprintf(", or take it back: atlasctl partition split %s --abort", r.Table)
 			}
 			err = pg.WithHint(err, hint)
 		case errors.Is(err, pg.ErrNotNow):
@@ -241,6 +255,9 @@ func (s *survey) steps(ctx context.Context, db *pg.DB, spec Spec, o Options) ([]
 	if s.table.Partitioned() {
 		return s.laterSteps(ctx, db, spec, o, recorded)
 	}
+	if o.strategy() == Copy {
+		return s.copySteps(ctx, db, spec, o, recorded)
+	}
 	steps := []Step{s.recordStep(db, spec, o, recorded)}
 	for _, g := range s.guards {
 		steps = append(steps, s.guardSteps(db, g)...)
@@ -282,15 +299,27 @@ func (s *survey) laterSteps(ctx context.Context, db *pg.DB, spec Spec, o Options
 	if err != nil {
 		return nil, err
 	}
-	steps := make([]Step, 0, len(stepsBefore)+3)
-	for _, name := range stepsBefore {
+	before := stepsBefore
+	if recorded != nil && recorded.Strategy == Copy {
+		before = copyStepsBefore
+	}
+	steps := make([]Step, 0, len(before)+4)
+	for _, name := range before {
 		steps = append(steps, Step{Name: name, SQL: []string{}, Done: true, Reversible: true})
 	}
+	release, err := releaseSteps(ctx, db, spec)
+	if err != nil {
+		return nil, err
+	}
+	steps = append(steps, release...)
 	return append(steps, premake, analyzeStep(db, spec, t.Rows >= 0), finishStep(db, t, recorded)), nil
 }
 
 // stepsBefore are done once the table is partitioned.
-var stepsBefore = []string{"record", "check", "validate", "switch"}
+var (
+	stepsBefore     = []string{"record", "check", "validate", "switch"}
+	copyStepsBefore = []string{"record", "leaves", "log", "copy", "index", "compare", "switch"}
+)
 
 // checkStep adds the constraint that will prove the history's bound. From here
 // on NULL keys and keys at or past C are refused.

@@ -28,6 +28,23 @@ var cutoffInCheck = regexp.MustCompile(`< '([^']+)'::`)
 // index on the key; VALIDATE finds the same without a bound.
 const probeTimeout = 30 * time.Second
 
+// readAttachKeys finds out where history is to end, and what is to become of
+// keys that no leaf holds.
+func (s *survey) readAttachKeys(ctx context.Context, db *pg.DB, spec Spec, o Options) error {
+	copied, err := readCopy(ctx, db, spec.Table)
+	if err != nil {
+		return err
+	}
+	if copied != nil {
+		s.block("ATL-PART-070", spec.Table.String(), "a copy of it is under way, or what it left is not dropped yet", nil,
+			fmt.Sprintf("--strategy copy goes on with it, --strategy copy --abort ends it, atlasctl partition revert %s finishes a reversion", spec.Table))
+	}
+	if err := s.readCheck(ctx, db, spec, o); err != nil {
+		return err
+	}
+	return s.readFill(ctx, db, spec, o)
+}
+
 // readCheck takes C from the check of an earlier run, or chooses it: the end
 // of the interval after the current one, later if there are keys beyond that,
 // but not later than the leaves that are wanted ahead.

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/atlasctl/atlasctl/ops/pg"
+	"github.com/atlasctl/atlasctl/partitions/rowcopy"
 )
 
 var (
@@ -28,7 +29,15 @@ func (s *survey) nameBlockers(ctx context.Context, db *pg.DB, spec Spec, o Optio
 		s.block("ATL-PART-013", spec.Table.String(), fmt.Sprintf("schema %s for the leaves does not exist", h.Schema), nil,
 			"CREATE SCHEMA "+pg.Ident(h.Schema))
 	}
-	rows, err := db.Query(ctx, takenSQL, []string{spec.Table.Schema, h.Schema}, s.newNames(spec, o), s.table.OID)
+	if err := s.reservedBlockers(ctx, db, spec); err != nil || o.strategy() == Copy { // whose names depend on its ranges
+		return err
+	}
+	return s.takenBlockers(ctx, db, spec, s.newNames(spec, o))
+}
+
+// takenBlockers are the names of those given that something else bears.
+func (s *survey) takenBlockers(ctx context.Context, db *pg.DB, spec Spec, names []string) error {
+	rows, err := db.Query(ctx, takenSQL, []string{spec.Table.Schema, spec.History().Schema}, names, s.table.OID)
 	if err != nil {
 		return fmt.Errorf("look for the names that %s will need: %w", spec.Table, err)
 	}
@@ -36,11 +45,8 @@ func (s *survey) nameBlockers(ctx context.Context, db *pg.DB, spec Spec, o Optio
 	if err != nil {
 		return fmt.Errorf("look for the names that %s will need: %w", spec.Table, err)
 	}
-	if err := s.reservedBlockers(ctx, db, spec); err != nil {
-		return err
-	}
 	for _, name := range taken {
-		s.block("ATL-PART-013", spec.Table.String(), fmt.Sprintf("the name %s, which the history leaf or an index of it needs, is taken", name), nil,
+		s.block("ATL-PART-013", spec.Table.String(), fmt.Sprintf("the name %s, which a partition or an index of it needs, is taken", name), nil,
 			fmt.Sprintf("rename or drop %s", name))
 	}
 	return nil
@@ -49,7 +55,7 @@ func (s *survey) nameBlockers(ctx context.Context, db *pg.DB, spec Spec, o Optio
 // reservedBlockers are parts of the table that bear a name like those which
 // manifests leave out.
 func (s *survey) reservedBlockers(ctx context.Context, db *pg.DB, spec Spec) error {
-	own := []string{checkName}
+	own := []string{checkName, rowcopy.TriggerName}
 	for _, ix := range s.indexes {
 		own = append(own, stagingIndex(ix))
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/atlasctl/atlasctl/ops/pg"
+	"github.com/atlasctl/atlasctl/partitions/rowcopy"
 )
 
 var (
@@ -35,10 +36,20 @@ type Options struct {
 	FillNullKey string
 	// Window is when the table may be switched; nil for at any time.
 	Window *Window
+	// Strategy is how rows get into leaves; "" is [Attach].
+	Strategy Strategy
+	// Copying is how rows are copied, where they are.
+	Copying CopyOptions
 	// OnEvent is told of each step as it begins and ends; nil for nobody.
 	OnEvent func(Event)
 
 	cutover *cutover
+}
+
+// CopyOptions are the choices of a copy.
+type CopyOptions struct {
+	Jobs   int // sessions that work; 1 if less
+	Limits rowcopy.Limits
 }
 
 // survey is what the catalogs say of a table that is to be converted.
@@ -56,6 +67,9 @@ type survey struct {
 	checkDefinition string
 	// fill gives NULL keys a value; "" for nothing to do.
 	fill string
+	// fillValue is what stands for a NULL key in a copy, an expression; "" for
+	// nothing.
+	fillValue string
 	// inbound are the foreign keys that reference the table, guards what is to
 	// enforce them.
 	inbound []inbound
@@ -121,10 +135,12 @@ func inspect(ctx context.Context, db *pg.DB, spec Spec, o Options) (*survey, err
 	if err := s.readKey(ctx, db, spec); err != nil || len(s.blockers) > 0 {
 		return s, err
 	}
-	if err := s.readCheck(ctx, db, spec, o); err != nil {
-		return nil, err
+	if o.strategy() == Copy {
+		err = s.readCopyKeys(ctx, db, spec, o)
+	} else {
+		err = s.readAttachKeys(ctx, db, spec, o)
 	}
-	if err := s.readFill(ctx, db, spec, o); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	if err := s.objectBlockers(ctx, db, spec, o); err != nil {

@@ -23,45 +23,70 @@ const maxMovedRows = 10_000
 // Errors and state as [Convert].
 func Revert(ctx context.Context, db *pg.DB, spec Spec, o Options) (ConvertResult, error) {
 	r := ConvertResult{Table: spec.Table, Strategy: Attach, State: StatePlanned, Steps: []Step{}}
+	if recorded, err := readConversion(ctx, db, spec.Table); err != nil {
+		return r, err
+	} else if recorded != nil {
+		r.Strategy = recorded.Strategy
+	}
 	unlock, err := db.LockTable(ctx, spec.Table)
 	if err != nil {
 		return r, err
 	}
 	defer unlock()
 	o.startClock(db)
-	return walk(ctx, r, StateReverted, o, func(ctx context.Context) ([]Step, []pg.Finding, int64, error) {
-		var v *converted
-		err := db.Look(ctx, "look at "+spec.Table.String(), func() (err error) {
-			v, err = inspectConverted(ctx, db, spec)
+	compared := false
+	return walk(ctx, r, StateReverted, o, func(ctx context.Context) (steps []Step, blockers []pg.Finding, rows int64, err error) {
+		err = db.Look(ctx, "look at "+spec.Table.String(), func() (err error) {
+			steps, blockers, rows, err = lookAtRevert(ctx, db, spec, o, &compared)
 			return err
 		})
-		if err != nil {
-			return nil, nil, 0, err
-		}
-		if err := o.lookAtWindow(ctx, spec); err != nil {
-			return nil, nil, 0, err
-		}
-		if len(v.blockers) > 0 {
-			return nil, v.blockers, 0, nil
-		}
-		return v.steps(db, spec, o), nil, v.rows, nil
+		return steps, blockers, rows, err
 	})
+}
+
+// lookAtRevert is the runbook of a reversion: of a copy first, if there is one,
+// and then of the conversion. compared is kept between two looks.
+func lookAtRevert(ctx context.Context, db *pg.DB, spec Spec, o Options, compared *bool) (steps []Step, blockers []pg.Finding, rows int64, err error) {
+	if err := o.lookAtWindow(ctx, spec); err != nil {
+		return nil, nil, 0, err
+	}
+	c, err := readCopy(ctx, db, spec.Table)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	switch {
+	case c != nil && c.State == copySwitched:
+		b, err := inspectBack(ctx, db, spec, c, func(id, message, fix string) {
+			blockers = append(blockers, pg.Finding{ID: id, Severity: pg.Error, Object: spec.Table.String(), Message: message, Fix: fix})
+		})
+		if err != nil || len(blockers) > 0 {
+			return nil, blockers, 0, err
+		}
+		steps, err = b.steps(ctx, db, spec, o, compared)
+		return steps, nil, int64(max(b.table.Rows, 0)), err
+	case c != nil:
+		steps, err = abortSteps(ctx, db, spec, c)
+		return steps, nil, 0, err
+	}
+	if steps, err = orphanSteps(ctx, db, spec); err != nil || len(steps) > 0 {
+		return steps, nil, 0, err
+	}
+	v, err := inspectConverted(ctx, db, spec)
+	if err != nil || len(v.blockers) > 0 {
+		return nil, v.findings(), 0, err
+	}
+	return v.steps(db, spec, o), nil, v.rows, nil
 }
 
 // PlanRevert says what [Revert] would do.
 func PlanRevert(ctx context.Context, db *pg.DB, spec Spec, o Options) (ConvertResult, error) {
 	r := ConvertResult{Table: spec.Table, Strategy: Attach, State: StatePlanned, Steps: []Step{}}
-	v, err := inspectConverted(ctx, db, spec)
-	if err != nil {
-		return r, err
-	}
-	if r.Findings = v.blockers; len(v.blockers) > 0 {
-		r.State = StateBlocked
-		return r, nil
-	}
 	o.startClock(db)
-	err = o.lookAtWindow(ctx, spec)
-	r.Steps, r.Rows = v.steps(db, spec, o), v.rows
+	var err error
+	compared := false
+	if r.Steps, r.Findings, r.Rows, err = lookAtRevert(ctx, db, spec, o, &compared); len(r.Findings) > 0 {
+		r.State = StateBlocked
+	}
 	return r, err
 }
 
@@ -97,6 +122,14 @@ type oldKey struct {
 
 func (v *converted) block(id string, spec Spec, message, fix string) {
 	v.blockers = append(v.blockers, pg.Finding{ID: id, Severity: pg.Error, Object: spec.Table.String(), Message: message, Fix: fix})
+}
+
+// findings are the blockers; none of what could not be read.
+func (v *converted) findings() []pg.Finding {
+	if v == nil {
+		return nil
+	}
+	return v.blockers
 }
 
 func inspectConverted(ctx context.Context, db *pg.DB, spec Spec) (*converted, error) {
@@ -200,13 +233,8 @@ func (v *converted) readAttached(ctx context.Context, db *pg.DB, spec Spec) (err
 	if v.leafIndex, err = ReadIndexes(ctx, db, v.history.OID); err != nil {
 		return err
 	}
-	rows, err := db.Query(ctx, `SELECT n.nspname::text, s.stxname::text FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
-		WHERE s.stxrelid = $1`, v.history.OID)
-	if err != nil {
-		return fmt.Errorf("read the statistics of %s: %w", v.history.Name, err)
-	}
-	if v.leafStats, err = pgx.CollectRows(rows, pgx.RowToStructByPos[pg.Name]); err != nil {
-		return fmt.Errorf("read the statistics of %s: %w", v.history.Name, err)
+	if v.leafStats, err = readStatistics(ctx, db, v.history.OID); err != nil {
+		return err
 	}
 	v.findOldKeys()
 	for _, ob := range v.manifest {
@@ -220,6 +248,20 @@ func (v *converted) readAttached(ctx context.Context, db *pg.DB, spec Spec) (err
 		v.block("ATL-PART-012", spec, fmt.Sprintf("%s %s %s", ob.Kind, ob.Name, ob.Problem), fix)
 	}
 	return v.countOthers(ctx, db, spec)
+}
+
+// readStatistics are the names of a table's extended statistics.
+func readStatistics(ctx context.Context, q pg.Queryer, table uint32) ([]pg.Name, error) {
+	rows, err := q.Query(ctx, `SELECT n.nspname::text, s.stxname::text FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
+		WHERE s.stxrelid = $1`, table)
+	if err != nil {
+		return nil, fmt.Errorf("read extended statistics: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[pg.Name])
+	if err != nil {
+		return nil, fmt.Errorf("read extended statistics: %w", err)
+	}
+	return all, nil
 }
 
 // findOldKeys finds the keys to which the partition key was added. What was

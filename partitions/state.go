@@ -22,6 +22,7 @@ var (
 // conversion is what atlasctl remembers of a conversion, beside what the
 // catalogs say.
 type conversion struct {
+	Strategy  Strategy
 	State     string
 	Cutoff    string
 	SourceOID uint32
@@ -46,7 +47,7 @@ func readConversion(ctx context.Context, q pg.Queryer, table pg.Name) (*conversi
 	var c conversion
 	var manifest, inbound []byte
 	err := q.QueryRow(ctx, conversionSQL, table.Schema, table.Table).
-		Scan(&c.State, &c.Cutoff, &c.SourceOID, &c.ParentOID, &c.Finished, &manifest, &inbound)
+		Scan(&c.Strategy, &c.State, &c.Cutoff, &c.SourceOID, &c.ParentOID, &c.Finished, &manifest, &inbound)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -89,7 +90,7 @@ func (s *survey) recordStep(db *pg.DB, spec Spec, o Options, recorded *conversio
 	cutoff := s.key.Text(s.cutoff)
 	return Step{
 		Name: "record", Lock: "none on the table", Reversible: true, SQL: []string{}, bookkeeping: true,
-		Done: recorded != nil && recorded.State == conversionRunning && recorded.SourceOID == s.table.OID &&
+		Done: recorded != nil && recorded.State == conversionRunning && recorded.Strategy == o.strategy() && recorded.SourceOID == s.table.OID &&
 			recorded.Cutoff == cutoff && recorded.Manifest.Equal(s.manifest) &&
 			(recorded.Inbound.Choice == o.InboundFK || len(s.inbound) == 0),
 		run: func(ctx context.Context) (pg.Held, error) {
@@ -101,7 +102,7 @@ func (s *survey) recordStep(db *pg.DB, spec Spec, o Options, recorded *conversio
 			if err != nil {
 				return pg.Held{}, err
 			}
-			_, err = db.Exec(ctx, recordConversionSQL, spec.Table.Schema, spec.Table.Table, string(Attach), spec.Key,
+			_, err = db.Exec(ctx, recordConversionSQL, spec.Table.Schema, spec.Table.Table, string(o.strategy()), spec.Key,
 				string(spec.Interval), spec.Zone.String(), cutoff, s.table.OID, spec.History().Table, string(manifest), string(inbound))
 			if err != nil {
 				return pg.Held{}, fmt.Errorf("record what is attached to %s: %w", spec.Table, err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/atlasctl/atlasctl/ops/pg"
+	"github.com/atlasctl/atlasctl/partitions/rowcopy"
 )
 
 // Step is one thing to do, as plan, dry run, convert, revert and resume all
@@ -43,6 +44,8 @@ type Event struct {
 	Took  time.Duration
 	// Until is set for a step that does nothing before that.
 	Until time.Time
+	// Progress is set while a step goes on.
+	Progress *rowcopy.Progress
 }
 
 // switchTimeout stops a statement of a short transaction that turns out not to

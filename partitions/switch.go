@@ -75,8 +75,10 @@ func (d *ddl) all(sql []string) { *d = append(*d, sql...) }
 func (s *survey) switchSQL(spec Spec, o Options) []string {
 	var d ddl
 	s.retire(&d, spec, o)
-	s.build(&d, spec, o)
-	s.attach(&d, spec, o)
+	s.build(&d, spec, o, spec.Table.With(spec.History().Table).SQL())
+	s.attach(&d, spec)
+	s.open(&d, o)
+	s.assertHistory(&d, spec)
 	return d
 }
 
@@ -157,9 +159,10 @@ func historyStatistics(st Object) pg.Name {
 	return name.With(LeafName(st.Undo, historySuffix))
 }
 
-// build makes the partitioned table under the old name.
-func (s *survey) build(d *ddl, spec Spec, o Options) {
-	table, old := spec.Table.SQL(), spec.Table.With(spec.History().Table).SQL()
+// build makes the partitioned table under the old name. old is what the old
+// table is called by now.
+func (s *survey) build(d *ddl, spec Spec, o Options, old string) {
+	table := spec.Table.SQL()
 	m := s.manifest
 	d.add("CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION) PARTITION BY RANGE (%s)%s",
 		table, old, pg.Ident(spec.Key), tablespaceClause(s.table.Tablespace))
@@ -239,18 +242,22 @@ func moveIdentity(spec Spec, id Object, old string) []string {
 	return d
 }
 
-// attach hangs the old table under the new one and opens what was open.
-func (s *survey) attach(d *ddl, spec Spec, o Options) {
+// attach hangs the old table under the new one.
+func (s *survey) attach(d *ddl, spec Spec) {
 	table, history := spec.Table.SQL(), spec.Table.With(spec.History().Table)
-	m := s.manifest
 	d.add("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (MINVALUE) TO (%s)", table, history.SQL(), s.key.Literal(s.cutoff))
 	d.add("ALTER TABLE %s DROP CONSTRAINT %s", history.SQL(), pg.Ident(checkName)) // the bound says the same now
 	d.add("ALTER TABLE %s ENABLE ROW LEVEL SECURITY", history.SQL())
 	if s.table.ForceRowSecurity {
 		d.add("ALTER TABLE %s NO FORCE ROW LEVEL SECURITY", history.SQL())
 	}
-	d.all(m.Of(kindTriggerState).Statements())
-	d.all(leafTriggerStates(m, history))
+	d.all(s.manifest.Of(kindTriggerState).Statements())
+	d.all(leafTriggerStates(s.manifest, history))
+}
+
+// open opens what was open, and points what follows the OID at the new table.
+func (s *survey) open(d *ddl, o Options) {
+	m := s.manifest
 	d.all(m.Of(kindOwnerRevoked, kindGrant, kindGrantedByOther, "rule state", "publication").Statements())
 	d.all(m.repoint())
 	if len(s.guards) > 0 {
@@ -261,6 +268,12 @@ func (s *survey) attach(d *ddl, spec Spec, o Options) {
 			d.add("%s", c.Statement)
 		}
 	}
+}
+
+// assertHistory fails where attaching did not find what it needed, and puts the
+// history where leaves live.
+func (s *survey) assertHistory(d *ddl, spec Spec) {
+	history := spec.Table.With(spec.History().Table)
 	d.add("%s", s.assertion(spec.Table, history))
 	if target := spec.History(); target.Schema != spec.Table.Schema {
 		d.add("ALTER TABLE %s SET SCHEMA %s", history.SQL(), pg.Ident(target.Schema))

@@ -215,7 +215,12 @@ func (r *VerifyResult) verifyManifest(ctx context.Context, db *pg.DB, t *Table, 
 	if err != nil {
 		return err
 	}
-	if h := t.HistoryLeaf(); h != nil && h.Name == spec.History() && !replaced {
+	copied, err := readCopy(ctx, db, spec.Table)
+	if err != nil {
+		return err
+	}
+	divided := copied != nil && copied.State == copySwitched // the history leaf is another one now
+	if h := t.HistoryLeaf(); h != nil && h.Name == spec.History() && !replaced && !divided && recorded.Strategy == Attach {
 		if leafIndexes, err = ReadIndexes(ctx, db, h.OID); err != nil {
 			return err
 		}

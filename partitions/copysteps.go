@@ -1,0 +1,458 @@
+package partitions
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
+	"github.com/atlasctl/atlasctl/partitions/rowcopy"
+)
+
+//go:embed sql/snapshots.sql
+var snapshotsSQL string
+
+// copying is a copy of a table's rows into leaves, as far as it is: the part that
+// convert and split have in common. What they copy is a plain table, or the
+// history leaf; where to is a set of leaves behind a router.
+type copying struct {
+	kind       copyKind
+	table      pg.Name
+	source     relation
+	bytes      int64   // of the source, with indexes and TOAST
+	like       pg.Name // whose columns, defaults and checks a leaf has
+	template   template
+	key        Key
+	fill       string // what stands for NULL in the key, an expression; "" for nothing
+	upper      string // split: where the source's range ends
+	columns    []string
+	unique     []string // the columns of the unique key by which a row is known
+	leaves     []copiedLeaf
+	indexes    []madeIndex
+	keys       Manifest // the foreign keys
+	locked     []string // what locks the source's writers, besides the source
+	routerName pg.Name
+	router     *relation   // nil until it is made
+	record     *copyRecord // nil until the log has begun
+
+	logged  bool // the log is filled
+	copied  bool
+	bare    map[uint32][]string // by leaf, the indexes that it has
+	foreign []foreignKeyOn
+}
+
+// inspectCopy reads how far a copy is.
+func (c *copying) inspectCopy(ctx context.Context, q pg.Queryer, spec Spec) error {
+	c.routerName = routerName(c.table)
+	router, err := Inspect(ctx, q, c.routerName, spec.Zone)
+	switch {
+	case errors.Is(err, ErrNoTable):
+	case err != nil:
+		return err
+	default:
+		c.router = &relation{c.routerName, router.OID}
+		c.leaves = nil // those that there are
+		for _, l := range router.Leaves {
+			c.leaves = append(c.leaves, copiedLeaf{l.Name, l.OID, l.Range()})
+		}
+	}
+	if c.record, err = readCopy(ctx, q, c.table); err != nil {
+		return err
+	}
+	if c.record == nil || c.router == nil {
+		return nil
+	}
+	copied := c.rowCopy()
+	if c.logged, err = copied.HasLog(ctx, q, c.source.OID); err != nil {
+		return err
+	}
+	if c.copied, err = copied.Copied(ctx, q); err != nil {
+		return err
+	}
+	if c.bare, err = indexesOn(ctx, q, c.leafOIDs()); err != nil {
+		return err
+	}
+	c.foreign, err = foreignKeysOn(ctx, q, c.leafOIDs())
+	return err
+}
+
+func (c *copying) rowCopy() rowcopy.Copy { return c.record.rowCopy(c.key, c.source, *c.router) }
+
+func (c *copying) leafOIDs() []uint32 { return oids(c.relations()) }
+
+// relations are the leaves.
+func (c *copying) relations() []relation {
+	all := make([]relation, len(c.leaves))
+	for i, l := range c.leaves {
+		all[i] = relation{l.Name, l.OID}
+	}
+	return all
+}
+
+// ranges are the leaves' ranges as typed literals.
+func (c *copying) ranges() []rowcopy.Range {
+	all := make([]rowcopy.Range, len(c.leaves))
+	for i, l := range c.leaves {
+		if l.Lower != nil {
+			all[i].Lower = c.key.Typed(*l.Lower)
+		}
+		if l.Upper != nil {
+			all[i].Upper = c.key.Typed(*l.Upper)
+		}
+	}
+	return all
+}
+
+// steps are those up to the switch.
+func (c *copying) steps(db *pg.DB, o Options) []Step {
+	begun := c.record != nil && c.router != nil
+	steps := []Step{c.leavesStep(db), c.logStep(db, begun)}
+	steps = append(steps, c.copyStep(db, o, begun), c.indexStep(db, o, begun))
+	if c.copied || !begun {
+		steps = append(steps, foreignKeySteps(db, c.keys, c.relations(), c.foreign)...)
+	}
+	return append(steps, c.verifyStep(db, o, begun))
+}
+
+// leavesStep makes the router and its leaves. Nothing of the application's is
+// locked for it.
+func (c *copying) leavesStep(db *pg.DB) Step {
+	sql := c.routerSQL()
+	for _, l := range c.leaves {
+		sql = append(sql, c.leafSQL(l)...)
+	}
+	return lockedStep(db, Step{Name: "leaves", Lock: "ACCESS SHARE", Reversible: true, Done: c.router != nil}, pg.Locked{
+		What:  "make the leaves of the copy of " + c.table.String(),
+		Locks: []string{"LOCK TABLE ONLY " + c.like.SQL() + " IN ACCESS SHARE MODE"}, StatementTimeout: time.Minute,
+		Committed: func(ctx context.Context, q pg.Queryer) (made bool, err error) {
+			err = q.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", c.routerName.SQL()).Scan(&made)
+			return made, err
+		},
+	}, sql)
+}
+
+// logStep lets the log begin, under a lock that waits for every transaction that
+// has written before, and fixes the pages that are to be copied.
+func (c *copying) logStep(db *pg.DB, begun bool) Step {
+	future := rowcopy.Copy{
+		From: rowcopy.End{Name: c.source.Name, OID: c.source.OID, Fill: c.fill}, To: rowcopy.End{Name: c.routerName},
+		Columns: c.columns, Identity: rowcopy.IdentityColumns(c.unique, c.key.Column), Key: c.key.Column, Log: c.source.OID,
+	}
+	where := fmt.Sprintf("schema_name = %s AND table_name = %s AND state = 'running'", pg.Literal(c.table.Schema), pg.Literal(c.table.Table))
+	record := func(filenode, shape string) string {
+		return fmt.Sprintf(`INSERT INTO atlasctl.copy (schema_name, table_name, kind, state, source_oid, target_oid, filenode, shape, end_block, columns, identity, key_column, fill, upper_bound)
+SELECT %s, %s, %s, 'running', c.oid, %s::pg_catalog.regclass, %s, %s, pg_relation_size(c.oid) / current_setting('block_size')::int8, %s, %s, %s, %s, %s
+FROM pg_class c WHERE c.oid = %s::pg_catalog.regclass`,
+			pg.Literal(c.table.Schema), pg.Literal(c.table.Table), pg.Literal(string(c.kind)), pg.Literal(c.routerName.SQL()),
+			filenode, shape, textArray(c.columns), textArray(future.Identity), pg.Literal(c.key.Column), pg.Literal(c.fill), nullable(c.upper),
+			pg.Literal(c.source.Name.SQL()))
+	}
+	begin := append(future.BeginSQL(), record("pg_relation_filenode(c.oid)", "''"), future.StretchesSQL(where))
+	locks := append(slices.Clone(c.locked), "LOCK TABLE ONLY "+c.source.Name.SQL()+" IN SHARE ROW EXCLUSIVE MODE")
+	return lockedStep(db, Step{Name: "log", Lock: "SHARE ROW EXCLUSIVE", Reversible: true, Done: begun && c.logged}, pg.Locked{
+		What: "log the changes of " + c.source.Name.String(), Locks: locks, Relations: []uint32{c.source.OID},
+		Body: func(ctx context.Context, q pg.Queryer) ([]string, error) {
+			filenode, shape, err := rowcopy.Probe(ctx, q, c.source.OID)
+			if err != nil {
+				return nil, err
+			}
+			sql := append(future.BeginSQL(), record(fmt.Sprint(filenode), pg.Literal(shape)), future.StretchesSQL(where))
+			return sql, nil
+		},
+		Committed: func(ctx context.Context, q pg.Queryer) (bool, error) {
+			r, err := readCopy(ctx, q, c.table)
+			return r != nil, err
+		},
+	}, begin)
+}
+
+func textArray(values []string) string {
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = pg.Literal(v)
+	}
+	return "ARRAY[" + strings.Join(quoted, ", ") + "]::text[]"
+}
+
+func nullable(s string) string {
+	if s == "" {
+		return "NULL"
+	}
+	return pg.Literal(s)
+}
+
+// jobs is how many sessions work.
+func (o Options) jobs() int { return max(o.Copying.Jobs, 1) }
+
+// mostGrown bounds what a copy takes where nobody has said how much there is and
+// the disk can't be seen: so many times what its source takes.
+const mostGrown = 3
+
+// throttle is what makes the copy wait.
+func (c *copying) throttle(o Options) *rowcopy.Throttle {
+	limits := o.Copying.Limits
+	if limits.Budget == 0 && limits.DiskFree == nil {
+		limits.Budget = mostGrown*c.bytes + 1<<30
+	}
+	return rowcopy.NewThrottle(limits, c.router.OID)
+}
+
+// copyStep copies the bulk of the rows.
+func (c *copying) copyStep(db *pg.DB, o Options, begun bool) Step {
+	step := Step{Name: "copy", Lock: "ACCESS SHARE", Scans: true, Reversible: true, Done: begun && c.copied, SQL: []string{}}
+	step.run = func(ctx context.Context) (pg.Held, error) {
+		b := rowcopy.Bulk{Jobs: o.jobs(), Throttle: c.throttle(o)}
+		if o.OnEvent != nil {
+			b.OnProgress = func(p rowcopy.Progress) { event(o, Event{Table: c.table, Step: "copy", Progress: &p}) }
+		}
+		return pg.Held{}, c.rowCopy().Run(ctx, db, b)
+	}
+	if begun {
+		step.SQL = []string{c.rowCopy().ScriptSQL()}
+	} else {
+		step.SQL = []string{c.planned().ScriptSQL()}
+	}
+	return step
+}
+
+// planned is the copy as it will be once the log has begun.
+func (c *copying) planned() rowcopy.Copy {
+	r := copyRecord{Columns: c.columns, Identity: rowcopy.IdentityColumns(c.unique, c.key.Column), KeyColumn: c.key.Column, Fill: c.fill, SourceOID: c.source.OID}
+	return r.rowCopy(c.key, c.source, relation{Name: c.routerName})
+}
+
+// indexStep builds the indexes, leaf by leaf, by several sessions.
+func (c *copying) indexStep(db *pg.DB, o Options, begun bool) Step {
+	var all [][]string
+	var flat []string
+	for _, l := range c.leaves {
+		if sql := c.missingIndexes(l, c.bare[l.OID]); len(sql) > 0 {
+			sql = append(sql, "ANALYZE "+l.Name.SQL())
+			all, flat = append(all, sql), append(flat, sql...)
+		}
+	}
+	if flat == nil {
+		flat = []string{}
+	}
+	return Step{
+		Name: "index", Lock: "none on the table", Scans: true, Reversible: true, Done: begun && len(flat) == 0, SQL: flat,
+		run: func(ctx context.Context) (pg.Held, error) {
+			throttle := c.throttle(o)
+			copied := c.rowCopy()
+			return pg.Held{}, rowcopy.Each(ctx, db, o.jobs(), len(all), func(ctx context.Context, own *pg.DB, i int) error {
+				for _, sql := range all[i] {
+					if err := throttle.Wait(ctx); err != nil {
+						return err
+					}
+					if err := own.RunOutside(ctx, "index the copy of "+c.table.String(), sql); err != nil {
+						return err
+					}
+				}
+				return nil
+			}, func(ctx context.Context) error {
+				if err := throttle.Look(ctx, db); err != nil {
+					return err
+				}
+				return copied.Tell(ctx, db, "building indexes", throttle.Reason(), 0)
+			})
+		},
+	}
+}
+
+// verifyStep compares the copy with its source, range by range.
+func (c *copying) verifyStep(db *pg.DB, o Options, begun bool) Step {
+	return Step{
+		Name: "compare", Lock: "ACCESS SHARE", Scans: true, Reversible: true, SQL: []string{}, Done: begun && c.record.Verified,
+		run: func(ctx context.Context) (pg.Held, error) {
+			copied := c.rowCopy()
+			throttle := c.throttle(o)
+			if err := copied.CatchUp(ctx, db, throttle); err != nil {
+				return pg.Held{}, err
+			}
+			if err := copied.Verify(ctx, db, c.ranges(), o.jobs(), throttle); err != nil {
+				return pg.Held{}, c.failed(ctx, db, err)
+			}
+			_, err := db.Exec(ctx, "UPDATE atlasctl.copy SET verified_at = now(), phase = '', updated_at = now() WHERE id = $1", c.record.ID)
+			return pg.Held{}, err
+		},
+	}
+}
+
+// failed notes a copy that is not what it should be: nothing may switch to it.
+func (c *copying) failed(ctx context.Context, db *pg.DB, err error) error {
+	mismatch, ok := errors.AsType[*rowcopy.MismatchError](err)
+	if !ok {
+		return err
+	}
+	_, noted := db.Exec(ctx, "UPDATE atlasctl.copy SET failure = $2, phase = '', updated_at = now() WHERE id = $1", c.record.ID, mismatch.Error())
+	return errors.Join(err, noted)
+}
+
+// checkRecord is what stands in the way of going on with a copy.
+func (c *copying) checkRecord(block func(id, message, fix string)) {
+	r := c.record
+	if r == nil {
+		return
+	}
+	abort := fmt.Sprintf("atlasctl partition %s %s --abort", c.kind, c.table)
+	switch {
+	case r.Kind != c.kind:
+		block("ATL-PART-070", fmt.Sprintf("a copy for %s is under way, or what it replaced is still kept", r.Kind),
+			fmt.Sprintf("atlasctl partition cleanup %s drops what was replaced; atlasctl partition %s %s --abort ends a copy", c.table, r.Kind, c.table))
+	case r.Failure != "":
+		block("ATL-PART-071", "the copy is not what its source is, and is never switched to: "+r.Failure, abort+", then begin again")
+	case r.SourceOID != c.source.OID:
+		block("ATL-PART-072", fmt.Sprintf("the copy that is recorded was one of another table of the name %s", c.table), abort)
+	}
+}
+
+// user is a transaction with a snapshot.
+type snapshotUser struct {
+	Transaction string
+	PID         int
+}
+
+func readSnapshots(ctx context.Context, q pg.Queryer) ([]snapshotUser, error) {
+	rows, err := q.Query(ctx, snapshotsSQL)
+	if err != nil {
+		return nil, fmt.Errorf("look for snapshots: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[snapshotUser])
+	if err != nil {
+		return nil, fmt.Errorf("look for snapshots: %w", err)
+	}
+	return all, nil
+}
+
+// waitForSnapshots waits until the transactions that have a snapshot now have
+// none, or have ended: what was committed before this, every snapshot sees after
+// it. Error: a [pg.BusyError] naming those that are left after limit.
+func waitForSnapshots(ctx context.Context, q pg.Queryer, what string, limit time.Duration) error {
+	old, err := readSnapshots(ctx, q)
+	deadline := time.Now().Add(limit)
+	for pause := 2 * time.Millisecond; err == nil && len(old) > 0; pause = min(2*pause, time.Second) {
+		if time.Now().After(deadline) {
+			pids := make([]int, len(old))
+			for i, u := range old {
+				pids[i] = u.PID
+			}
+			blockers, err := pg.Sessions(ctx, q, pids)
+			if err != nil {
+				return err
+			}
+			return &pg.BusyError{Why: what + ": snapshots from before are still in use", Blockers: blockers}
+		}
+		if err := pg.Sleep(ctx, pause); err != nil {
+			return err
+		}
+		var now []snapshotUser
+		now, err = readSnapshots(ctx, q)
+		old = slices.DeleteFunc(old, func(u snapshotUser) bool { return !slices.Contains(now, u) })
+	}
+	return err
+}
+
+// switchover is the end of a copy: writers are locked out, what is left of the
+// log is replayed, and names change hands.
+type switchover struct {
+	copied rowcopy.Copy
+	what   string
+	// gate keeps writers out and lets readers pass; locks are taken once the two
+	// ends are the same, the last ones shutting everybody out.
+	gate, locks []string
+	relations   []uint32
+	// body looks under all locks and returns what to do.
+	body      func(ctx context.Context, q pg.Queryer) ([]string, error)
+	committed func(ctx context.Context, q pg.Queryer) (bool, error)
+}
+
+// upgradeLimit bounds each wait for a stronger lock while writers wait for us.
+const upgradeLimit = 300 * time.Millisecond
+
+// snapshotLimit bounds the wait for older snapshots while writers wait for us.
+const snapshotLimit = 500 * time.Millisecond
+
+// run switches. A transaction that took its snapshot before the last replay was
+// committed would not see what that has copied, so with writers still locked out
+// it waits until none is left: first without a lock, then, for those that came
+// meanwhile, briefly under it.
+//
+// Errors: [pg.ErrNotNow] naming who is in the way after the lock deadline, with
+// everything as it was.
+func (s switchover) run(ctx context.Context, db *pg.DB, until time.Time) (pg.Held, error) {
+	var held pg.Held
+	second, err := db.Another(ctx)
+	if err != nil {
+		return held, err
+	}
+	defer second.Close()
+	deadline := time.Now().Add(db.LockDeadline)
+	if !until.IsZero() {
+		deadline = until
+	}
+	for {
+		if err := s.copied.CatchUp(ctx, db, nil); err != nil {
+			return held, err
+		}
+		if err := waitForSnapshots(ctx, db, s.what, time.Until(deadline)); err != nil {
+			if busy, ok := errors.AsType[*pg.BusyError](err); ok {
+				return held, db.NotNow(busy)
+			}
+			return held, err
+		}
+		h, err := db.RunLocked(ctx, pg.Locked{
+			What: s.what, Locks: s.gate, Relations: s.relations, StatementTimeout: switchTimeout, Until: deadline,
+			Body: func(ctx context.Context, q pg.Queryer) ([]string, error) { return s.under(ctx, q, second) }, Committed: s.committed,
+		})
+		held = held.Add(h)
+		if !errors.Is(err, errAgain) && !errors.Is(err, rowcopy.ErrBehind) {
+			return held, err
+		}
+		held.Retries++
+		if time.Now().After(deadline) {
+			busy := &pg.BusyError{Why: s.what + ": " + err.Error()}
+			if old, ok := errors.AsType[*againError](err); ok {
+				busy.Blockers = old.blockers
+			}
+			return held, db.NotNow(busy)
+		}
+		db.Log.InfoContext(ctx, "the switch is tried again", "because", err)
+		if err := pg.Sleep(ctx, 200*time.Millisecond); err != nil {
+			return held, err
+		}
+	}
+}
+
+// errAgain is a switch that has to begin anew, with a wait outside of locks.
+var errAgain = errors.New("snapshots from before are still in use")
+
+type againError struct{ blockers []pg.Blocker }
+
+func (e *againError) Error() string { return errAgain.Error() }
+func (e *againError) Unwrap() error { return errAgain }
+
+// under does what has to be done with writers locked out. second is another
+// session: what it commits has to be visible before names change hands.
+func (s switchover) under(ctx context.Context, q pg.Queryer, second *pg.DB) ([]string, error) {
+	if err := s.copied.Drain(ctx, second); err != nil {
+		return nil, err
+	}
+	if err := waitForSnapshots(ctx, second, s.what, snapshotLimit); err != nil {
+		if busy, ok := errors.AsType[*pg.BusyError](err); ok {
+			return nil, &againError{busy.Blockers}
+		}
+		return nil, err
+	}
+	for _, lock := range s.locks {
+		if _, err := q.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; %s", upgradeLimit.Milliseconds(), lock), pgx.QueryExecModeSimpleProtocol); err != nil {
+			return nil, err
+		}
+	}
+	return s.body(ctx, q)
+}

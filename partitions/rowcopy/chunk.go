@@ -1,0 +1,342 @@
+package rowcopy
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
+)
+
+// ChunkTime is how long a chunk is to take: long enough for its transaction to
+// cost nothing, short enough to stop soon, and to hold no snapshot for long.
+const ChunkTime = 250 * time.Millisecond
+
+// pace sizes chunks, in heap pages, so that each takes about its target: rows
+// differ in width, pages in how full they are, servers in what else they do.
+type pace struct {
+	target time.Duration
+	blocks float64
+}
+
+const (
+	firstBlocks = 64
+	mostBlocks  = 1 << 17 // 1 GiB of pages of 8 KiB
+	// A chunk that was quick may have met empty pages, so growth is careful; one
+	// that took much too long is no accident.
+	mostGrowth  = 1.5
+	mostShrink  = 0.5
+	muchTooLong = 2
+)
+
+func newPace(target time.Duration) *pace { return &pace{target: target, blocks: firstBlocks} }
+
+// next is the size of the next chunk.
+func (p *pace) next() int64 { return int64(p.blocks) }
+
+// took tells how long a chunk of blocks took.
+func (p *pace) took(blocks int64, d time.Duration) {
+	ratio := float64(p.target) / float64(max(d, time.Microsecond))
+	switch {
+	case d > muchTooLong*p.target:
+		p.blocks = float64(blocks) * ratio
+	case blocks < int64(p.blocks) && ratio > 1: // cut off at the end of a stretch: says little
+		return
+	default:
+		p.blocks = float64(blocks) * min(max(ratio, mostShrink), mostGrowth)
+	}
+	p.blocks = min(max(p.blocks, 1), mostBlocks)
+}
+
+// stretch is a part of the source's pages.
+type stretch struct{ First, Next, End int64 }
+
+// chunkSQL copies the pages from one to before another, both given as tids.
+func (c Copy) chunkSQL(from, to string) string {
+	pages := func(column string) string { return fmt.Sprintf("%[1]s >= %[2]s AND %[1]s < %[3]s", column, from, to) }
+	return fmt.Sprintf(`INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE
+SELECT %s FROM ONLY %s s
+WHERE %s
+  AND NOT EXISTS (SELECT FROM (SELECT %s FROM %s WHERE %s) l WHERE %s)`,
+		c.To.Name.SQL(), pg.Idents(c.Columns), c.values(c.From, "s"), c.From.Name.SQL(), pages("s.ctid"),
+		c.identities(), c.log().SQL(), pages("at"), c.at(c.From, "s", "l"))
+}
+
+// page is the beginning of a heap page.
+func page(n int64) string { return fmt.Sprintf("'(%d,0)'::tid", n) }
+
+// scriptBlocks is the size of a chunk in a script, which has no pace.
+const scriptBlocks = 1024
+
+// ScriptSQL copies all that is left of the pages, as a script does.
+func (c Copy) ScriptSQL() string {
+	tid := func(n string) string { return "pg_catalog.format('(%s,0)', " + n + ")::tid" }
+	return pg.Do(fmt.Sprintf(`DECLARE
+  s record;
+  block bigint;
+  until bigint;
+  copied bigint;
+BEGIN
+  FOR s IN SELECT x.copy_id, x.first_block, x.next_block, x.end_block FROM atlasctl.copy_stretch x JOIN atlasctl.copy c ON c.id = x.copy_id
+           WHERE c.source_oid = %d AND c.state = 'running' ORDER BY 2 LOOP
+    block := s.next_block;
+    WHILE block < s.end_block LOOP
+      until := least(block + %d, s.end_block);
+      %s;
+      GET DIAGNOSTICS copied = ROW_COUNT;
+      UPDATE atlasctl.copy_stretch x SET next_block = until, rows = rows + copied
+      WHERE x.copy_id = s.copy_id AND x.first_block = s.first_block;
+      COMMIT;
+      block := until;
+    END LOOP;
+  END LOOP;
+END`, c.Log, scriptBlocks, strings.ReplaceAll(c.chunkSQL(tid("block"), tid("until")), "\n", "\n      ")))
+}
+
+// Bulk is how the bulk of the rows is copied.
+type Bulk struct {
+	Jobs int
+	// Throttle says when to wait; nil for never.
+	Throttle *Throttle
+	// OnProgress is told now and then; nil for nobody.
+	OnProgress func(Progress)
+}
+
+// Progress is how far a copy is.
+type Progress struct {
+	Rows          int64
+	Bytes         int64 // of the source's heap, copied
+	BytesTotal    int64
+	RowsPerSecond float64
+	Throttled     string // why it waits; "" if it doesn't
+}
+
+// Copied says whether every page of the source has been copied.
+func (c Copy) Copied(ctx context.Context, q pg.Queryer) (done bool, err error) {
+	err = q.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM atlasctl.copy_stretch WHERE copy_id = $1 AND next_block < end_block)`, c.ID).Scan(&done)
+	if err != nil {
+		return false, fmt.Errorf("look how far the copy is: %w", err)
+	}
+	return done, nil
+}
+
+// Run copies what is left of the source's pages. db watches meanwhile, and
+// the work is done by sessions of their own. Errors: [ErrRewritten];
+// [pg.ErrStopped] where the throttle held it up for longer than the lock
+// deadline; what was copied is kept.
+func (c Copy) Run(ctx context.Context, db *pg.DB, b Bulk) error {
+	left, err := c.stretches(ctx, db)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	queue := make(chan stretch, len(left))
+	for _, s := range left {
+		queue <- s
+	}
+	close(queue)
+	var workers sync.WaitGroup
+	finished := make(chan struct{})
+	for range min(b.Jobs, len(left)) {
+		workers.Go(func() {
+			if err := c.worker(ctx, db, queue, b.Throttle); err != nil {
+				cancel(err) // the others stop as well
+			}
+		})
+	}
+	go func() {
+		workers.Wait()
+		close(finished)
+	}()
+	if err := c.watch(ctx, db, b, finished); err != nil {
+		cancel(err)
+	}
+	<-finished
+	return context.Cause(ctx)
+}
+
+func (c Copy) stretches(ctx context.Context, q pg.Queryer) ([]stretch, error) {
+	rows, err := q.Query(ctx, `SELECT first_block, next_block, end_block FROM atlasctl.copy_stretch
+		WHERE copy_id = $1 AND next_block < end_block ORDER BY first_block`, c.ID)
+	if err != nil {
+		return nil, fmt.Errorf("look how far the copy is: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[stretch])
+	if err != nil {
+		return nil, fmt.Errorf("look how far the copy is: %w", err)
+	}
+	return all, nil
+}
+
+// worker copies stretches until there are no more.
+func (c Copy) worker(ctx context.Context, db *pg.DB, queue <-chan stretch, throttle *Throttle) error {
+	own, err := db.Another(ctx)
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	if err := settings(ctx, own); err != nil {
+		return err
+	}
+	p := newPace(ChunkTime)
+	for s := range queue {
+		for s.Next < s.End {
+			if err := throttle.Wait(ctx); err != nil {
+				return err
+			}
+			to := min(s.Next+p.next(), s.End)
+			start := time.Now()
+			err := own.Look(ctx, "copy rows of "+c.From.Name.String(), func() error { return c.chunk(ctx, own, s, to) })
+			if err != nil {
+				return err
+			}
+			p.took(to-s.Next, time.Since(start))
+			s.Next = to
+		}
+	}
+	return nil
+}
+
+// settings are those of a session that copies. A commit that a crash of the
+// server takes back takes its watermark back as well, so none has to be waited
+// for, neither for the disk nor for a replica.
+func settings(ctx context.Context, db *pg.DB) error {
+	_, err := db.Exec(ctx, "SET synchronous_commit = off")
+	return err
+}
+
+// errMoved is a watermark that is not where we left it.
+var errMoved = errors.New("another run copies the same pages")
+
+// chunk copies pages up to to, and moves the watermark on, in one transaction.
+func (c Copy) chunk(ctx context.Context, db *pg.DB, s stretch, to int64) (err error) {
+	tx, err := db.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, rollback(ctx, tx))
+		}
+	}()
+	// Whoever rewrites the source has to wait for us now, or we for him.
+	if _, err := tx.Exec(ctx, "LOCK TABLE ONLY "+c.From.Name.SQL()+" IN ACCESS SHARE MODE"); err != nil {
+		return gone(c, err)
+	}
+	if err := c.unchanged(ctx, tx); err != nil {
+		return err
+	}
+	tag, err := tx.Exec(ctx, c.chunkSQL(page(s.Next), page(to)))
+	if err != nil {
+		return err
+	}
+	moved, err := tx.Exec(ctx, `UPDATE atlasctl.copy_stretch SET next_block = $4, rows = rows + $5
+		WHERE copy_id = $1 AND first_block = $2 AND next_block = $3`, c.ID, s.First, s.Next, to, tag.RowsAffected())
+	if err != nil {
+		return err
+	}
+	if moved.RowsAffected() != 1 {
+		return errMoved
+	}
+	return tx.Commit(ctx)
+}
+
+// gone is [ErrRewritten] for a table that is not there any more.
+func gone(c Copy, err error) error {
+	if pg.Code(err) == pg.CodeUndefinedTable {
+		return fmt.Errorf("%s %w", c.From.Name, ErrRewritten)
+	}
+	return err
+}
+
+// rollback also runs when ctx is done.
+func rollback(ctx context.Context, tx pgx.Tx) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	err := tx.Rollback(ctx)
+	if errors.Is(err, pgx.ErrTxClosed) || tx.Conn().IsClosed() {
+		return nil
+	}
+	return err
+}
+
+// watchEvery is how often the watching session looks.
+const watchEvery = time.Second
+
+// watch looks after the workers until they have finished: it throttles them, and
+// tells how far they are.
+func (c Copy) watch(ctx context.Context, db *pg.DB, b Bulk, finished <-chan struct{}) error {
+	var rate meter
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		if err := b.Throttle.Look(ctx, db); err != nil {
+			return err
+		}
+		p, err := c.progress(ctx, db)
+		if err != nil {
+			return err
+		}
+		p.Throttled = b.Throttle.Reason()
+		p.RowsPerSecond = rate.add(time.Now(), p.Rows)
+		if err := c.Tell(ctx, db, "copying", p.Throttled, p.RowsPerSecond); err != nil {
+			return err
+		}
+		if b.OnProgress != nil {
+			b.OnProgress(p)
+		}
+		select {
+		case <-finished:
+			return c.Tell(ctx, db, "", "", 0)
+		case <-ctx.Done():
+			return nil // its cause is told by whoever cancelled
+		case <-tick.C:
+		}
+	}
+}
+
+//go:embed sql/progress.sql
+var progressSQL string
+
+func (c Copy) progress(ctx context.Context, q pg.Queryer) (p Progress, err error) {
+	if err := q.QueryRow(ctx, progressSQL, c.ID).Scan(&p.Rows, &p.Bytes, &p.BytesTotal); err != nil {
+		return p, fmt.Errorf("look how far the copy is: %w", err)
+	}
+	return p, nil
+}
+
+// Tell notes what the copy does now, for who watches from elsewhere.
+func (c Copy) Tell(ctx context.Context, q pg.Queryer, phase, throttled string, rowsPerSecond float64) error {
+	_, err := q.Exec(ctx, `UPDATE atlasctl.copy SET phase = $2, throttled = $3, rows_per_second = $4, updated_at = now() WHERE id = $1`,
+		c.ID, phase, throttled, rowsPerSecond)
+	if err != nil {
+		return fmt.Errorf("note what the copy does: %w", err)
+	}
+	return nil
+}
+
+// meter smooths a rate over some seconds.
+type meter struct {
+	at   time.Time
+	n    int64
+	rate float64
+}
+
+func (m *meter) add(at time.Time, n int64) float64 {
+	if d := at.Sub(m.at).Seconds(); !m.at.IsZero() && d > 0 {
+		now := float64(n-m.n) / d
+		if m.rate == 0 {
+			m.rate = now
+		}
+		m.rate += (now - m.rate) / 5
+	}
+	m.at, m.n = at, n
+	return m.rate
+}

@@ -1,0 +1,258 @@
+package rowcopy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
+)
+
+const (
+	// replayMost is how many entries one transaction replays.
+	replayMost = 2000
+	// FinalMost is how many are left to be replayed while writers wait.
+	FinalMost = 1000
+	// finalPages is how large the log may be then: it is read as a whole.
+	finalPages = 4096
+	// replayTries is how often a replay yields to somebody else in a row.
+	replayTries = 100
+)
+
+// replaySQL makes the target at the identities of entries what the source is.
+// The entries are those of which picked is true.
+func (c Copy) replaySQL(picked string) []string {
+	entries := fmt.Sprintf("(SELECT DISTINCT %s FROM %s WHERE %s)", c.identities(), c.log().SQL(), picked)
+	return []string{
+		fmt.Sprintf("DELETE FROM %s t USING %s e WHERE %s", c.to(), entries, c.at(c.To, "t", "e")),
+		fmt.Sprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE\nSELECT %s FROM %s e JOIN %s s ON %s",
+			c.To.Name.SQL(), pg.Idents(c.Columns), c.values(c.From, "s"), entries, c.from(), c.at(c.From, "s", "e")),
+	}
+}
+
+// from and to are the ends as a FROM clause has them: what is partitioned has no
+// rows itself.
+func (c Copy) from() string { return c.From.sql() }
+func (c Copy) to() string   { return c.To.sql() }
+
+func (e End) sql() string { return e.Name.SQL() }
+
+// ReplayAllSQL replays all that the log holds, for a script: writers have to be
+// locked out.
+func (c Copy) ReplayAllSQL() []string {
+	return append(c.replaySQL("true"), "DELETE FROM "+c.log().SQL())
+}
+
+// picked are entries by where they lie: rows of the log are never changed, and
+// deleted by us alone.
+const picked = "ctid = ANY ($1::tid[])"
+
+// byIndex keeps the planner from reading whole tables for some rows.
+const byIndex = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off"
+
+// replay replays the entries that lie at tids, in q's transaction.
+func (c Copy) replay(ctx context.Context, q pg.Queryer, tids []string) error {
+	if _, err := q.Exec(ctx, byIndex, pgx.QueryExecModeSimpleProtocol); err != nil {
+		return err
+	}
+	for _, sql := range append(c.replaySQL(picked), "DELETE FROM "+c.log().SQL()+" WHERE "+picked) {
+		if _, err := q.Exec(ctx, sql, tids); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweep is a way through the log, page by page, so that what was replayed
+// before isn't read again.
+type sweep struct {
+	after string // the last entry
+	most  int    // entries of a transaction
+}
+
+const beginning = "(0,0)"
+
+// next reads where the next entries lie.
+func (c Copy) next(ctx context.Context, q pg.Queryer, s *sweep) ([]string, error) {
+	rows, err := q.Query(ctx, fmt.Sprintf("SELECT ctid::text FROM %s WHERE ctid > $1::tid LIMIT $2", c.log().SQL()), s.after, s.most)
+	if err != nil {
+		return nil, fmt.Errorf("read the log of %s: %w", c.From.Name, err)
+	}
+	tids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("read the log of %s: %w", c.From.Name, err)
+	}
+	return tids, nil
+}
+
+// CatchUp replays the log until no more than [FinalMost] entries are left, and
+// all of them can be read at once. Its waits are short: where somebody else
+// holds what it needs, it yields, not to become half of a deadlock that would
+// end the application's transaction. Errors: [ErrRewritten];
+// [pg.ErrStopped] where writers outrun it for longer than the lock deadline.
+func (c Copy) CatchUp(ctx context.Context, db *pg.DB, throttle *Throttle) error {
+	s := sweep{after: beginning, most: replayMost}
+	deadline := time.Now().Add(db.LockDeadline)
+	least, err := c.depth(ctx, db)
+	if err != nil {
+		return err
+	}
+	tell := time.Now()
+	for yields := 0; ; {
+		if err := throttle.Look(ctx, db); err != nil {
+			return err
+		}
+		if err := throttle.Wait(ctx); err != nil {
+			return err
+		}
+		if time.Since(tell) > watchEvery {
+			if err := c.Tell(ctx, db, "catching up with changes", throttle.Reason(), 0); err != nil {
+				return err
+			}
+			tell = time.Now()
+		}
+		tids, err := c.next(ctx, db, &s)
+		if err != nil {
+			return err
+		}
+		if len(tids) == 0 {
+			// The end of a sweep: from now on there are only those that came meanwhile.
+			if _, err := db.Exec(ctx, "VACUUM "+c.log().SQL()); err != nil {
+				return fmt.Errorf("vacuum the log of %s: %w", c.From.Name, err)
+			}
+			left, err := c.depth(ctx, db)
+			if err != nil || left.entries <= FinalMost && left.pages <= finalPages {
+				return err
+			}
+			if left.entries < least.entries || left.pages < least.pages {
+				least, deadline = left, time.Now().Add(db.LockDeadline)
+			} else if time.Now().After(deadline) {
+				return pg.Stoppedf("the log of %s did not get shorter for %s: it is written to faster than it can be replayed", c.From.Name, db.LockDeadline)
+			}
+			s = sweep{after: beginning, most: replayMost}
+			continue
+		}
+		err = c.replayBatch(ctx, db, tids)
+		switch {
+		case err == nil:
+			s.after, s.most, yields = tids[len(tids)-1], replayMost, 0
+		case pg.Code(err) == pg.CodeUniqueViolation && len(tids) == s.most:
+			// Two rows have changed places in a unique key, and the other one's entry
+			// lies further on: take them together.
+			s.most *= 4
+		case yield(err) && yields < replayTries:
+			yields++
+			if err := pg.Sleep(ctx, 50*time.Millisecond); err != nil {
+				return err
+			}
+		default:
+			return err
+		}
+	}
+}
+
+// yield says whether somebody else was in the way, or a row that another one
+// references went while it was copied.
+func yield(err error) bool {
+	switch pg.Code(err) {
+	case pg.CodeLockNotAvailable, pg.CodeDeadlockDetected, pg.CodeSerializationFailure, pg.CodeForeignKeyViolation:
+		return true
+	default:
+		return false
+	}
+}
+
+// replayBatch replays entries in a transaction of its own.
+func (c Copy) replayBatch(ctx context.Context, db *pg.DB, tids []string) (err error) {
+	tx, err := db.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, rollback(ctx, tx))
+		}
+	}()
+	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '100ms'; SET LOCAL synchronous_commit = off; LOCK TABLE ONLY "+
+		c.From.Name.SQL()+" IN ACCESS SHARE MODE", pgx.QueryExecModeSimpleProtocol); err != nil {
+		return gone(c, err)
+	}
+	if err := c.unchanged(ctx, tx); err != nil {
+		return err
+	}
+	if err := c.replay(ctx, tx, tids); err != nil {
+		return err
+	}
+	return tx.Commit(ctx)
+}
+
+// ErrBehind is a log that holds more than can be replayed while writers wait.
+var ErrBehind = errors.New("more changes have come than can be replayed while writers wait")
+
+// Drain replays what is left, in a transaction of its own, while the caller
+// keeps writers out by a lock that lets readers pass; and settles what was set
+// aside. After it the two ends are the same. Errors: [ErrBehind];
+// [MismatchError]; [ErrRewritten].
+func (c Copy) Drain(ctx context.Context, db *pg.DB) (err error) {
+	tx, err := db.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, rollback(ctx, tx))
+		}
+	}()
+	// Somebody who waits for us may have what we need: yield before he is told to.
+	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '200ms'"); err != nil {
+		return err
+	}
+	if err := c.unchanged(ctx, tx); err != nil {
+		return err
+	}
+	s := sweep{after: beginning, most: FinalMost + 1}
+	tids, err := c.next(ctx, tx, &s)
+	if err != nil {
+		return err
+	}
+	if len(tids) > FinalMost {
+		return ErrBehind
+	}
+	if len(tids) > 0 {
+		if err := c.replay(ctx, tx, tids); err != nil {
+			return err
+		}
+	}
+	if err := c.settle(ctx, tx); err != nil {
+		return err
+	}
+	var left bool
+	if err := tx.QueryRow(ctx, fmt.Sprintf("SELECT EXISTS (SELECT FROM %s) OR EXISTS (SELECT FROM %s)", c.log().SQL(), c.aside().SQL())).Scan(&left); err != nil {
+		return err
+	}
+	if left {
+		return errors.New("the log of " + c.From.Name.String() + " is written to although writers are locked out")
+	}
+	return tx.Commit(ctx)
+}
+
+// depth is how much there is to be replayed, and pages to be read for it.
+type depth struct{ entries, pages int64 }
+
+func (c Copy) depth(ctx context.Context, q pg.Queryer) (d depth, err error) {
+	err = q.QueryRow(ctx, fmt.Sprintf(`SELECT count(*), pg_relation_size($1::regclass) / current_setting('block_size')::int8 FROM %s`, c.log().SQL()), c.log().SQL()).
+		Scan(&d.entries, &d.pages)
+	if err != nil {
+		return d, fmt.Errorf("read the log of %s: %w", c.From.Name, err)
+	}
+	return d, nil
+}
+
+// Depth is how many entries the log holds.
+func (c Copy) Depth(ctx context.Context, q pg.Queryer) (int64, error) {
+	d, err := c.depth(ctx, q)
+	return d.entries, err
+}

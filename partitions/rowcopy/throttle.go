@@ -1,0 +1,162 @@
+package rowcopy
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
+)
+
+// Limits say when a copy waits; 0 is no limit.
+type Limits struct {
+	Lag  time.Duration // of the slowest replica, in replaying
+	WAL  int64         // bytes that a replication slot keeps
+	Load int           // sessions of others that are at work, on the whole server
+	// Budget bounds how many bytes the copy may take on the disk, Free is how many
+	// have to stay free there, where DiskFree can tell.
+	Budget   int64
+	Free     int64
+	DiskFree func() (int64, error) // nil where the disk can't be seen
+}
+
+// Throttle makes the sessions of a copy wait while the server is busy. It fails
+// closed: what can't be read counts as too much.
+type Throttle struct {
+	limits Limits
+	// size is what the copy takes now, in bytes.
+	size func(context.Context, pg.Queryer) (int64, error)
+
+	mu     sync.Mutex
+	looked time.Time
+	since  time.Time // of the reason
+	why    string
+}
+
+// NewThrottle returns one that weighs a copy by the size of its target.
+func NewThrottle(limits Limits, target uint32) *Throttle {
+	return &Throttle{limits: limits, size: func(ctx context.Context, q pg.Queryer) (n int64, err error) {
+		err = q.QueryRow(ctx, `SELECT coalesce(sum(pg_total_relation_size(relid)), 0)::int8 FROM pg_partition_tree($1)`, target).Scan(&n)
+		return n, err
+	}}
+}
+
+//go:embed sql/busy.sql
+var busySQL string
+
+// busy is what the server says of itself; nil is what it does not tell.
+type busy struct {
+	Replicas int
+	Lag      *float64 // seconds
+	WAL      int64
+	Load     *int
+	XminAge  *int64
+	XminMost int64
+}
+
+// Look finds out whether to wait, at most once a second. Error:
+// [pg.ErrStopped] after the lock deadline without a moment in which there was
+// no need to.
+func (t *Throttle) Look(ctx context.Context, db *pg.DB) error {
+	if t == nil || time.Since(t.looked) < watchEvery {
+		return nil
+	}
+	t.looked = time.Now()
+	why, err := t.judge(ctx, db)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.why == "" && why != "" {
+		t.since = time.Now()
+		db.Log.InfoContext(ctx, "the copy waits", "because", why)
+	}
+	if t.why != "" && why == "" {
+		db.Log.InfoContext(ctx, "the copy goes on", "after", time.Since(t.since).Round(time.Second))
+	}
+	t.why = why
+	if why != "" && time.Since(t.since) > db.LockDeadline {
+		return pg.Stoppedf("the copy has waited for %s: %s", db.LockDeadline, why)
+	}
+	return nil
+}
+
+// judge returns why to wait; "" for no reason.
+func (t *Throttle) judge(ctx context.Context, db *pg.DB) (string, error) {
+	rows, err := db.Query(ctx, busySQL)
+	if err != nil {
+		return "", fmt.Errorf("look how busy the server is: %w", err)
+	}
+	b, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[busy])
+	if err != nil {
+		return "", fmt.Errorf("look how busy the server is: %w", err)
+	}
+	l := t.limits
+	switch {
+	case l.Lag > 0 && b.Replicas > 0 && b.Lag == nil:
+		return "the lag of the replicas can't be seen: it takes the role pg_monitor, or --max-lag 0", nil
+	case l.Lag > 0 && b.Replicas > 0 && *b.Lag > l.Lag.Seconds():
+		return fmt.Sprintf("a replica is %.0f s behind, more than --max-lag %s", *b.Lag, l.Lag), nil
+	case l.WAL > 0 && b.WAL > l.WAL:
+		return fmt.Sprintf("a replication slot keeps %d MB of WAL, more than --max-wal %d MB", b.WAL>>20, l.WAL>>20), nil
+	case l.Load > 0 && b.Load == nil:
+		return "the load can't be seen: it takes the role pg_monitor", nil
+	case l.Load > 0 && *b.Load > l.Load:
+		return fmt.Sprintf("%d sessions are at work, more than --max-load %d", *b.Load, l.Load), nil
+	case b.XminAge != nil && *b.XminAge > b.XminMost:
+		return fmt.Sprintf("an old transaction keeps VACUUM from %d transactions, more than autovacuum_freeze_max_age", *b.XminAge), nil
+	}
+	return t.judgeDisk(ctx, db)
+}
+
+func (t *Throttle) judgeDisk(ctx context.Context, db *pg.DB) (string, error) {
+	if l := t.limits; l.Budget > 0 {
+		size, err := t.size(ctx, db)
+		if err != nil {
+			return "", fmt.Errorf("look at the size of the copy: %w", err)
+		}
+		if size > l.Budget {
+			return fmt.Sprintf("the copy takes %d MB, more than the disk budget of %d MB", size>>20, l.Budget>>20), nil
+		}
+	}
+	if l := t.limits; l.DiskFree != nil {
+		free, err := l.DiskFree()
+		if err != nil {
+			return fmt.Sprintf("how much disk is free can't be seen any more: %v", err), nil
+		}
+		if free < l.Free {
+			return fmt.Sprintf("%d MB of the disk are free, %d MB have to stay so", free>>20, l.Free>>20), nil
+		}
+	}
+	return "", nil
+}
+
+// Reason is why to wait; "" for none.
+func (t *Throttle) Reason() string {
+	if t == nil {
+		return ""
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.why
+}
+
+// Wait returns when there is no reason to wait.
+func (t *Throttle) Wait(ctx context.Context) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if t.Reason() == "" {
+			return nil
+		}
+		if err := pg.Sleep(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}

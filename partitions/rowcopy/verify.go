@@ -1,0 +1,252 @@
+package rowcopy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
+)
+
+// MismatchError is a target that is not what its source is, and no entry of
+// the log that says why.
+type MismatchError struct {
+	Table pg.Name
+	Range Range  // "" without bounds for single rows
+	What  string // what differs
+}
+
+func (e *MismatchError) Error() string {
+	where := ""
+	if e.Range != (Range{}) {
+		where = fmt.Sprintf(" from %s to %s", bound(e.Range.Lower, "the beginning"), bound(e.Range.Upper, "the end"))
+	}
+	return fmt.Sprintf("the copy of %s%s is not what it was copied from: %s", e.Table, where, e.What)
+}
+
+func bound(literal, without string) string {
+	if literal == "" {
+		return without
+	}
+	return literal
+}
+
+// condition is a range as a condition.
+func (r Range) condition(value string) string {
+	var all []string
+	if r.Lower != "" {
+		all = append(all, value+" >= "+r.Lower)
+	}
+	if r.Upper != "" {
+		all = append(all, value+" < "+r.Upper)
+	}
+	if len(all) == 0 {
+		return "true"
+	}
+	return strings.Join(all, " AND ")
+}
+
+// Verify compares both ends, range by range: their number of rows and an
+// order-free checksum, of one snapshot, without the rows that are in the log at
+// that moment. Those are set aside, replayed and compared one by one, until they
+// are settled. One range after the other, where the source has an index by
+// which to read it, else all in one pass over the source. Error:
+// [MismatchError].
+func (c Copy) Verify(ctx context.Context, db *pg.DB, ranges []Range, jobs int, throttle *Throttle) error {
+	passes := [][]Range{ranges}
+	if indexed, err := c.keyIndexed(ctx, db); err != nil {
+		return err
+	} else if indexed {
+		passes = passes[:0]
+		for i := range ranges {
+			passes = append(passes, ranges[i:i+1])
+		}
+	}
+	var done atomic.Int64
+	err := Each(ctx, db, jobs, len(passes), func(ctx context.Context, own *pg.DB, i int) error {
+		if err := c.compare(ctx, own, passes[i]); err != nil {
+			return err
+		}
+		done.Add(1)
+		return nil
+	}, func(ctx context.Context) error {
+		return c.Tell(ctx, db, fmt.Sprintf("comparing, %d of %d ranges", done.Load(), len(passes)), "", 0)
+	})
+	if err != nil {
+		return err
+	}
+	deadline := time.Now().Add(db.LockDeadline)
+	for {
+		if err := c.CatchUp(ctx, db, throttle); err != nil {
+			return err
+		}
+		left, err := c.settled(ctx, db)
+		if err != nil || left <= FinalMost {
+			return err // the last ones are settled when writers are locked out
+		}
+		if time.Now().After(deadline) {
+			return pg.Stoppedf("%d rows of %s change so often that they could not be compared for %s", left, c.From.Name, db.LockDeadline)
+		}
+	}
+}
+
+// keyIndexed says whether ranges of the source's key can be read by an index.
+func (c Copy) keyIndexed(ctx context.Context, q pg.Queryer) (indexed bool, err error) {
+	if c.From.Fill != "" {
+		return false, nil
+	}
+	err = q.QueryRow(ctx, `SELECT c.relkind = 'p' OR EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+		JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
+		WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND a.attname = $2 AND m.amname = 'btree')
+		FROM pg_class c WHERE c.oid = $1`, c.From.OID, c.Key).Scan(&indexed)
+	if err != nil {
+		return false, fmt.Errorf("look for an index on %s: %w", c.Key, err)
+	}
+	return indexed, nil
+}
+
+// sums are the rows of a range at each end.
+type sums struct {
+	Range            int
+	FromRows, ToRows int64
+	FromSum, ToSum   int64
+}
+
+// compareSQL sums both ends up by range.
+func (c Copy) compareSQL(ranges []Range) string {
+	whole := Range{ranges[0].Lower, ranges[len(ranges)-1].Upper}
+	uppers := make([]string, 0, len(ranges))
+	for _, r := range ranges[:len(ranges)-1] {
+		uppers = append(uppers, r.Upper)
+	}
+	side := func(e End) string {
+		value := e.value("x", c.Key, c.Key)
+		number := "0"
+		if len(uppers) > 0 {
+			number = fmt.Sprintf("width_bucket(%s, ARRAY[%s]::%s[])", value, strings.Join(uppers, ", "), c.KeyType)
+		}
+		return fmt.Sprintf(`SELECT %s AS n, count(*) AS rows, coalesce(bit_xor(%s), 0) AS sum
+  FROM %s x
+  WHERE %s AND NOT EXISTS (SELECT FROM (SELECT %s FROM %s) l WHERE %s)
+  GROUP BY 1`, number, c.digest(e, "x"), e.sql(), whole.condition(value), c.identities(), c.log().SQL(), c.at(e, "x", "l"))
+	}
+	return fmt.Sprintf(`WITH f AS (
+  %s
+), t AS (
+  %s
+)
+SELECT coalesce(f.n, t.n), coalesce(f.rows, 0), coalesce(t.rows, 0), coalesce(f.sum, 0), coalesce(t.sum, 0)
+FROM f FULL JOIN t ON t.n = f.n ORDER BY 1`, side(c.From), side(c.To))
+}
+
+// compare makes one pass, in one snapshot.
+func (c Copy) compare(ctx context.Context, db *pg.DB, ranges []Range) error {
+	return db.Look(ctx, "compare "+c.From.Name.String(), func() (err error) {
+		tx, err := db.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, rollback(ctx, tx))
+			}
+		}()
+		if _, err := tx.Exec(ctx, fmt.Sprintf("INSERT INTO %s SELECT DISTINCT %s FROM %s", c.aside().SQL(), c.logColumns(""), c.log().SQL())); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, c.compareSQL(ranges))
+		if err != nil {
+			return gone(c, err)
+		}
+		all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[sums])
+		if err != nil {
+			return err
+		}
+		for _, s := range all {
+			if s.FromRows != s.ToRows || s.FromSum != s.ToSum {
+				return &MismatchError{
+					c.From.Name, ranges[min(max(s.Range, 0), len(ranges)-1)],
+					fmt.Sprintf("%d rows with checksum %x against %d with %x", s.ToRows, uint64(s.ToSum), s.FromRows, uint64(s.FromSum)),
+				}
+			}
+		}
+		return tx.Commit(ctx)
+	})
+}
+
+// settled compares what was set aside, and returns how many rows are left that
+// are in the log again.
+func (c Copy) settled(ctx context.Context, db *pg.DB) (left int64, err error) {
+	err = db.Look(ctx, "compare "+c.From.Name.String(), func() (err error) {
+		tx, err := db.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, rollback(ctx, tx))
+			}
+		}()
+		if err := c.settle(ctx, tx); err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, "SELECT count(*) FROM "+c.aside().SQL()).Scan(&left); err != nil {
+			return err
+		}
+		return tx.Commit(ctx)
+	})
+	return left, err
+}
+
+// settleSQL takes those that are the same at both ends off the rows that were set
+// aside; those that are in the log stay.
+func (c Copy) settleSQL() string {
+	entries := fmt.Sprintf("(SELECT DISTINCT %s FROM %s)", c.identities(), c.aside().SQL())
+	inLog := make([]string, len(c.Identity))
+	for i := range c.Identity {
+		inLog[i] = fmt.Sprintf("l.%[1]s = a.%[1]s", logColumn(i))
+	}
+	digest := func(e End) string {
+		return fmt.Sprintf("(SELECT array_agg(%s) FROM %s x WHERE %s)", c.digest(e, "x"), e.sql(), c.at(e, "x", "a"))
+	}
+	return fmt.Sprintf(`WITH judged AS (
+  SELECT a.*, %s IS NOT DISTINCT FROM %s AS same
+  FROM %s a
+  WHERE NOT EXISTS (SELECT FROM (SELECT %s FROM %s) l WHERE %s)
+), settled AS (
+  DELETE FROM %s d USING judged a WHERE a.same AND %s
+)
+SELECT count(*), (SELECT j::text FROM judged j WHERE NOT j.same LIMIT 1) FROM judged WHERE NOT same`,
+		digest(c.From), digest(c.To), entries, c.identities(), c.log().SQL(), strings.Join(inLog, " AND "), c.aside().SQL(), c.sameAside())
+}
+
+// sameAside is the condition that a row set aside has a judged identity.
+func (c Copy) sameAside() string {
+	fill := c.From.Fill + c.To.Fill
+	same := make([]string, len(c.Identity))
+	for i, column := range c.Identity {
+		k := "d." + logColumn(i)
+		if column == c.Key && fill != "" {
+			k = fmt.Sprintf("coalesce(%s, %s)", k, fill)
+		}
+		same[i] = k + " = a." + logColumn(i)
+	}
+	return strings.Join(same, " AND ")
+}
+
+func (c Copy) settle(ctx context.Context, q pg.Queryer) error {
+	var n int64
+	var one *string
+	if err := q.QueryRow(ctx, c.settleSQL()).Scan(&n, &one); err != nil {
+		return fmt.Errorf("compare the rows of %s that were set aside: %w", c.From.Name, err)
+	}
+	if n > 0 {
+		return &MismatchError{Table: c.From.Name, What: fmt.Sprintf("%d rows that have changed meanwhile, one of them %s", n, *one)}
+	}
+	return nil
+}
