@@ -266,6 +266,7 @@ func inspectBack(ctx context.Context, db *pg.DB, spec Spec, r *copyRecord, block
 	if b.copied.Filenode, b.copied.Shape, err = rowcopy.Probe(ctx, db, b.table.OID); err != nil {
 		return nil, err
 	}
+	b.copied.Gate = []string{"LOCK TABLE ONLY " + spec.Table.SQL() + " IN EXCLUSIVE MODE"}
 	return b, b.blockers(ctx, db, spec, block)
 }
 
@@ -409,7 +410,6 @@ func (b *back) steps(ctx context.Context, db *pg.DB, spec Spec, o Options, compa
 	table := spec.Table.SQL()
 	w := switchover{
 		copied: b.copied, what: "switch " + spec.Table.String() + " back", relations: []uint32{b.table.OID, b.source.OID},
-		gate:  []string{"LOCK TABLE ONLY " + table + " IN EXCLUSIVE MODE"},
 		locks: append(locks, "LOCK TABLE "+table+" IN ACCESS EXCLUSIVE MODE"),
 		body: func(ctx context.Context, q pg.Queryer) ([]string, error) {
 			if now, err := Inspect(ctx, q, spec.Table, spec.Zone); err != nil || !sameLeaves(now, b.table) {

@@ -318,7 +318,6 @@ func (s *survey) copySwitchSteps(db *pg.DB, spec Spec, o Options, c *copying) []
 	locks = append(locks, s.manifest.Of(kindForeignKey).Locks()...)
 	w := switchover{
 		copied: planned, what: "switch " + spec.Table.String(), relations: []uint32{s.table.OID},
-		gate:  []string{"LOCK TABLE " + table + " IN EXCLUSIVE MODE"},
 		locks: append(locks, "LOCK TABLE "+table+" IN ACCESS EXCLUSIVE MODE"),
 		body:  s.unchanged(db, sql),
 		committed: func(ctx context.Context, q pg.Queryer) (bool, error) {
@@ -331,9 +330,9 @@ func (s *survey) copySwitchSteps(db *pg.DB, spec Spec, o Options, c *copying) []
 
 // withinSwitchover makes a switchover happen within the window.
 func (o Options) withinSwitchover(db *pg.DB, spec Spec, step Step, w switchover, sql []string, c *copying) []Step {
-	all := append(slices.Clone(w.copied.ReplayAllSQL()), w.locks...)
-	steps := o.within(db, spec, step, pg.Locked{Locks: w.gate}, append(all, sql...))
+	steps := o.within(db, spec, step, pg.Locked{}, nil)
 	last := &steps[len(steps)-1]
+	last.SQL = w.script(db.LockTimeout, sql)
 	last.run = func(ctx context.Context) (pg.Held, error) {
 		until := time.Time{}
 		if o.cutover != nil {
@@ -360,7 +359,7 @@ func (s *survey) copySwitchSQL(spec Spec, o Options, c *copying, copied rowcopy.
 	s.open(&d, o)
 	d.add("%s", assertLeaves(spec.Table))
 	d.all(copied.LogSQL(spec.Table)) // for the way back
-	d.add("%s", copied.TurnSQL())
+	d.all(copied.TurnSQL())
 	d.add("DROP TABLE %s", c.routerName.SQL())
 	d.add("%s", c.switchedSQL())
 	return d

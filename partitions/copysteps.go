@@ -82,7 +82,16 @@ func (c *copying) inspectCopy(ctx context.Context, q pg.Queryer, spec Spec) erro
 	return err
 }
 
-func (c *copying) rowCopy() rowcopy.Copy { return c.record.rowCopy(c.key, c.source, *c.router) }
+func (c *copying) rowCopy() rowcopy.Copy {
+	copied := c.record.rowCopy(c.key, c.source, *c.router)
+	copied.Gate = c.gate()
+	return copied
+}
+
+// gate locks the source's writers out.
+func (c *copying) gate() []string {
+	return append(slices.Clone(c.locked), "LOCK TABLE ONLY "+c.source.Name.SQL()+" IN EXCLUSIVE MODE")
+}
 
 func (c *copying) leafOIDs() []uint32 { return oids(c.relations()) }
 
@@ -154,7 +163,7 @@ FROM pg_class c WHERE c.oid = %s::pg_catalog.regclass`,
 			pg.Literal(c.source.Name.SQL()))
 	}
 	begin := append(future.BeginSQL(), record("pg_relation_filenode(c.oid)", "''"), future.StretchesSQL(where))
-	locks := append(slices.Clone(c.locked), "LOCK TABLE ONLY "+c.source.Name.SQL()+" IN SHARE ROW EXCLUSIVE MODE")
+	locks := []string{"LOCK TABLE ONLY " + c.source.Name.SQL() + " IN SHARE ROW EXCLUSIVE MODE"}
 	return lockedStep(db, Step{Name: "log", Lock: "SHARE ROW EXCLUSIVE", Reversible: true, Done: begun && c.logged}, pg.Locked{
 		What: "log the changes of " + c.source.Name.String(), Locks: locks, Relations: []uint32{c.source.OID},
 		Body: func(ctx context.Context, q pg.Queryer) ([]string, error) {
@@ -224,7 +233,9 @@ func (c *copying) copyStep(db *pg.DB, o Options, begun bool) Step {
 // planned is the copy as it will be once the log has begun.
 func (c *copying) planned() rowcopy.Copy {
 	r := copyRecord{Columns: c.columns, Identity: rowcopy.IdentityColumns(c.unique, c.key.Column), KeyColumn: c.key.Column, Fill: c.fill, SourceOID: c.source.OID}
-	return r.rowCopy(c.key, c.source, relation{Name: c.routerName})
+	planned := r.rowCopy(c.key, c.source, relation{Name: c.routerName})
+	planned.Gate = c.gate()
+	return planned
 }
 
 // indexStep builds the indexes, leaf by leaf, by several sessions.
@@ -332,61 +343,57 @@ func readSnapshots(ctx context.Context, q pg.Queryer) ([]snapshotUser, error) {
 
 // waitForSnapshots waits until the transactions that have a snapshot now have
 // none, or have ended: what was committed before this, every snapshot sees after
-// it. Error: a [pg.BusyError] naming those that are left after limit.
-func waitForSnapshots(ctx context.Context, q pg.Queryer, what string, limit time.Duration) error {
-	old, err := readSnapshots(ctx, q)
+// it. Error: [pg.ErrNotNow] naming those that are left after limit.
+func waitForSnapshots(ctx context.Context, db *pg.DB, what string, limit time.Duration) error {
+	old, err := readSnapshots(ctx, db)
 	deadline := time.Now().Add(limit)
+	tell := time.Now().Add(db.LockTimeout)
 	for pause := 2 * time.Millisecond; err == nil && len(old) > 0; pause = min(2*pause, time.Second) {
 		if time.Now().After(deadline) {
 			pids := make([]int, len(old))
 			for i, u := range old {
 				pids[i] = u.PID
 			}
-			blockers, err := pg.Sessions(ctx, q, pids)
+			blockers, err := pg.Sessions(ctx, db, pids)
 			if err != nil {
 				return err
 			}
-			return &pg.BusyError{Why: what + ": snapshots from before are still in use", Blockers: blockers}
+			return db.NotNow(&pg.BusyError{Why: what + ": snapshots from before are still in use", Blockers: blockers})
+		}
+		if time.Now().After(tell) {
+			db.Log.InfoContext(ctx, "waiting for older snapshots", "to", what, "transactions", len(old))
+			tell = time.Now().Add(time.Minute)
 		}
 		if err := pg.Sleep(ctx, pause); err != nil {
 			return err
 		}
 		var now []snapshotUser
-		now, err = readSnapshots(ctx, q)
+		now, err = readSnapshots(ctx, db)
 		old = slices.DeleteFunc(old, func(u snapshotUser) bool { return !slices.Contains(now, u) })
 	}
 	return err
 }
 
-// switchover is the end of a copy: writers are locked out, what is left of the
-// log is replayed, and names change hands.
+// switchover is the end of a copy: both ends are made the same, for every
+// snapshot, and names change hands.
 type switchover struct {
-	copied rowcopy.Copy
-	what   string
-	// gate keeps writers out and lets readers pass; locks are taken once the two
-	// ends are the same, the last ones shutting everybody out.
-	gate, locks []string
-	relations   []uint32
-	// body looks under all locks and returns what to do.
+	copied    rowcopy.Copy
+	what      string
+	locks     []string // of the transaction in which names change hands
+	relations []uint32
+	// body looks under the locks and returns what to do.
 	body      func(ctx context.Context, q pg.Queryer) ([]string, error)
 	committed func(ctx context.Context, q pg.Queryer) (bool, error)
 }
 
-// upgradeLimit bounds each wait for a stronger lock while writers wait for us.
-const upgradeLimit = 300 * time.Millisecond
+// errLogged is a log that has entries again.
+var errLogged = errors.New("changes have been logged meanwhile")
 
-// snapshotLimit bounds the wait for older snapshots while writers wait for us.
-const snapshotLimit = 500 * time.Millisecond
-
-// run switches. A transaction that took its snapshot before the last replay was
-// committed would not see what that has copied, so with writers still locked out
-// it waits until none is left: first without a lock, then, for those that came
-// meanwhile, briefly under it.
+// run switches; the package rowcopy says why in so many steps.
 //
 // Errors: [pg.ErrNotNow] naming who is in the way after the lock deadline, with
-// everything as it was.
-func (s switchover) run(ctx context.Context, db *pg.DB, until time.Time) (pg.Held, error) {
-	var held pg.Held
+// the table as it was.
+func (s switchover) run(ctx context.Context, db *pg.DB, until time.Time) (held pg.Held, err error) {
 	second, err := db.Another(ctx)
 	if err != nil {
 		return held, err
@@ -396,63 +403,87 @@ func (s switchover) run(ctx context.Context, db *pg.DB, until time.Time) (pg.Hel
 	if !until.IsZero() {
 		deadline = until
 	}
+	defer func() {
+		if err == nil || db.IsClosed() {
+			return
+		}
+		// Nobody needs to write twice while no switch is near.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+		defer cancel()
+		if _, uerr := s.copied.Unmirror(ctx, db); uerr != nil {
+			db.Log.WarnContext(ctx, "changes are still written to the copy as well, until the next run", "because", uerr)
+		}
+	}()
+	if err := s.mirror(ctx, db, second, &held, deadline); err != nil {
+		return held, err
+	}
 	for {
-		if err := s.copied.CatchUp(ctx, db, nil); err != nil {
-			return held, err
-		}
 		if err := waitForSnapshots(ctx, db, s.what, time.Until(deadline)); err != nil {
-			if busy, ok := errors.AsType[*pg.BusyError](err); ok {
-				return held, db.NotNow(busy)
-			}
 			return held, err
 		}
-		h, err := db.RunLocked(ctx, pg.Locked{
-			What: s.what, Locks: s.gate, Relations: s.relations, StatementTimeout: switchTimeout, Until: deadline,
-			Body: func(ctx context.Context, q pg.Queryer) ([]string, error) { return s.under(ctx, q, second) }, Committed: s.committed,
-		})
+		empty, err := s.copied.Empty(ctx, db)
+		if err != nil {
+			return held, err
+		}
+		if empty {
+			h, err := db.RunLocked(ctx, pg.Locked{
+				What: s.what, Locks: s.locks, Relations: s.relations, StatementTimeout: switchTimeout, Until: deadline,
+				Body: s.under, Committed: s.committed,
+			})
+			held = held.Add(h)
+			if !errors.Is(err, errLogged) {
+				return held, err
+			}
+			continue
+		}
+		h, err := s.copied.Rest(ctx, db, second, s.what)
 		held = held.Add(h)
-		if !errors.Is(err, errAgain) && !errors.Is(err, rowcopy.ErrBehind) {
-			return held, err
+		if errors.Is(err, rowcopy.ErrBehind) {
+			err = s.mirror(ctx, db, second, &held, deadline)
 		}
-		held.Retries++
-		if time.Now().After(deadline) {
-			busy := &pg.BusyError{Why: s.what + ": " + err.Error()}
-			if old, ok := errors.AsType[*againError](err); ok {
-				busy.Blockers = old.blockers
-			}
-			return held, db.NotNow(busy)
-		}
-		db.Log.InfoContext(ctx, "the switch is tried again", "because", err)
-		if err := pg.Sleep(ctx, 200*time.Millisecond); err != nil {
+		if err != nil {
 			return held, err
 		}
 	}
 }
 
-// errAgain is a switch that has to begin anew, with a wait outside of locks.
-var errAgain = errors.New("snapshots from before are still in use")
+// undoTimeout bounds what is tried after an error.
+const undoTimeout = 10 * time.Second
 
-type againError struct{ blockers []pg.Blocker }
+// mirror catches up until both ends can be made the same while writers wait for
+// a moment only.
+func (s switchover) mirror(ctx context.Context, db, second *pg.DB, held *pg.Held, deadline time.Time) error {
+	for {
+		if err := s.copied.CatchUp(ctx, db, nil); err != nil {
+			return err
+		}
+		h, err := s.copied.Mirror(ctx, db, second, s.what)
+		*held = held.Add(h)
+		if !errors.Is(err, rowcopy.ErrBehind) {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return db.NotNow(&pg.BusyError{Why: s.what + ": " + err.Error()})
+		}
+		held.Retries++
+	}
+}
 
-func (e *againError) Error() string { return errAgain.Error() }
-func (e *againError) Unwrap() error { return errAgain }
-
-// under does what has to be done with writers locked out. second is another
-// session: what it commits has to be visible before names change hands.
-func (s switchover) under(ctx context.Context, q pg.Queryer, second *pg.DB) ([]string, error) {
-	if err := s.copied.Drain(ctx, second); err != nil {
+// under is what happens under the locks.
+func (s switchover) under(ctx context.Context, q pg.Queryer) ([]string, error) {
+	empty, err := s.copied.Empty(ctx, q)
+	if err != nil {
 		return nil, err
 	}
-	if err := waitForSnapshots(ctx, second, s.what, snapshotLimit); err != nil {
-		if busy, ok := errors.AsType[*pg.BusyError](err); ok {
-			return nil, &againError{busy.Blockers}
-		}
-		return nil, err
-	}
-	for _, lock := range s.locks {
-		if _, err := q.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d; %s", upgradeLimit.Milliseconds(), lock), pgx.QueryExecModeSimpleProtocol); err != nil {
-			return nil, err
-		}
+	if !empty {
+		return nil, errLogged
 	}
 	return s.body(ctx, q)
+}
+
+// script is the switch for psql.
+func (s switchover) script(lockTimeout time.Duration, sql []string) []string {
+	all := append(s.copied.GateSQL(true), waitForOpenTransactions)
+	all = append(append(all, s.copied.GateSQL(false)...), waitForOpenTransactions)
+	return append(all, transaction(lockTimeout, s.locks, append([]string{s.copied.AssertEmptySQL()}, sql...))...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -30,12 +31,80 @@ type entry struct {
 	version int
 	content string
 	at      time.Time
+	note    string // "" is NULL
+	big     int    // what is kept out of line says it so many times; 0 is NULL
+}
+
+// out is a value that PostgreSQL keeps out of line.
+func (e entry) out() *string {
+	if e.big == 0 {
+		return nil
+	}
+	random := rand.New(rand.NewPCG(uint64(e.big), 1))
+	text := make([]byte, 4000+random.IntN(4000))
+	for i := range text {
+		text[i] = byte('a' + random.IntN(26))
+	}
+	s := string(text)
+	return &s
+}
+
+const loadTableSQL = `CREATE TABLE load (
+		id bigint PRIMARY KEY, version int NOT NULL, content text NOT NULL, created_at timestamptz NOT NULL, note text, big text,
+		CONSTRAINT load_once UNIQUE (id, created_at));
+	CREATE INDEX ON load (created_at)`
+
+var loadSpec = partitions.Spec{
+	Table: pg.Name{Schema: "public", Table: "load"}, Key: "created_at", Interval: partitions.Month, Zone: time.UTC, Ahead: 3,
+}
+
+// newLoad makes the table.
+func newLoad(t *testing.T, rows int64) *load {
+	t.Helper()
+	url := pgtest.Database(t)
+	pgtest.Exec(t, url, loadTableSQL,
+		fmt.Sprintf(`INSERT INTO load SELECT i, 0, 'row ' || i, '2026-11-24 00:00+00'::timestamptz - i * interval '2 minutes' FROM generate_series(0, %d) i`, rows-1),
+		`ANALYZE load`)
+	ensureState(t, url)
+	return &load{url: url, rows: rows}
+}
+
+// start lets so many clients write and read until stopped.
+func (l *load) start(t *testing.T, writers, readers int) (journals []map[int64]entry, stop func()) {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	l.writers = int64(writers)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	journals = make([]map[int64]entry, writers)
+	for w := range int64(writers) {
+		journals[w] = map[int64]entry{}
+		for id := w; id < l.rows; id += l.writers {
+			journals[w][id] = entry{content: fmt.Sprintf("row %d", id), at: instant(t, "2026-11-24T00:00:00Z").Add(-time.Duration(id) * 2 * time.Minute)}
+		}
+		conn := pgtest.Connect(t, l.url)
+		random := rand.New(rand.NewPCG(seed, uint64(w)))
+		running.Go(func() { l.write(ctx, t, conn, random, w, journals[w]) })
+	}
+	for r := range readers {
+		conn := pgtest.Connect(t, l.url)
+		random := rand.New(rand.NewPCG(seed, uint64(100+r)))
+		running.Go(func() { l.read(ctx, t, conn, random) })
+	}
+	return journals, func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // load is a table under load. A row belongs to the writer of its id modulo
 // their number, so what a journal says of it can't be contradicted by another.
 type load struct {
-	url string
+	url     string
+	rows    int64
+	writers int64
+	pause   time.Duration // at the most, of a writer between two transactions
 
 	// What a reader may see lies between these: counted before a change is
 	// sent, and after its commit came back.
@@ -52,38 +121,10 @@ type load struct {
 // move may be refused while there are older snapshots, and loses nothing then.
 func TestNothingIsLostUnderLoad(t *testing.T) {
 	t.Parallel()
-	url := pgtest.Database(t)
-	pgtest.Exec(t, url, `CREATE TABLE load (
-			id bigint PRIMARY KEY, version int NOT NULL, content text NOT NULL, created_at timestamptz NOT NULL,
-			CONSTRAINT load_once UNIQUE (id, created_at));
-		CREATE INDEX ON load (created_at)`,
-		fmt.Sprintf(`INSERT INTO load SELECT i, 0, 'row ' || i, '2026-11-24 00:00+00'::timestamptz - i * interval '2 minutes' FROM generate_series(0, %d) i`, loadRows-1),
-		`ANALYZE load`)
-	ensureState(t, url)
-	spec := partitions.Spec{
-		Table: pg.Name{Schema: "public", Table: "load"}, Key: "created_at", Interval: partitions.Month, Zone: time.UTC, Ahead: 3,
-	}
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-
-	l := &load{url: url}
-	ctx, stop := context.WithCancel(t.Context())
+	l := newLoad(t, loadRows)
+	url, spec := l.url, loadSpec
+	journals, stop := l.start(t, loadWriters, loadReaders)
 	defer stop()
-	var running sync.WaitGroup
-	journals := make([]map[int64]entry, loadWriters)
-	for w := range loadWriters {
-		journals[w] = map[int64]entry{}
-		for id := int64(w); id < loadRows; id += loadWriters {
-			journals[w][id] = entry{0, fmt.Sprintf("row %d", id), instant(t, "2026-11-24T00:00:00Z").Add(-time.Duration(id) * 2 * time.Minute)}
-		}
-		conn := pgtest.Connect(t, url)
-		random := rand.New(rand.NewPCG(seed, uint64(w)))
-		running.Go(func() { l.write(ctx, t, conn, random, int64(w), journals[w]) })
-	}
-	for range loadReaders {
-		conn := pgtest.Connect(t, url)
-		running.Go(func() { l.read(ctx, t, conn) })
-	}
 
 	db := open(t, url)
 	for round, work := range []func() (partitions.ConvertResult, error){
@@ -108,7 +149,6 @@ func TestNothingIsLostUnderLoad(t *testing.T) {
 		t.Errorf("revert with rows to move: %v\n%s", refused, explain(refused))
 	}
 	stop()
-	running.Wait()
 	t.Logf("%d statements, %d serialization failures tried again, %d rows inserted, %d deleted",
 		l.statements.Load(), l.retries.Load(), l.insertsDone.Load(), l.deletesDone.Load())
 
@@ -148,8 +188,11 @@ func (l *load) write(ctx context.Context, t *testing.T, conn *pgx.Conn, random *
 	for id := range journal {
 		own = append(own, id)
 	}
-	next := int64(loadRows) + writer
+	next := l.rows + writer
 	for ctx.Err() == nil {
+		if l.pause > 0 {
+			time.Sleep(time.Duration(random.Int64N(int64(l.pause))))
+		}
 		tx := transaction{load: l, random: random, own: own, next: next, writer: writer, journal: journal, changed: map[int64]*entry{}}
 		isolation := isolations[random.IntN(len(isolations))]
 		err := tx.run(conn, isolation)
@@ -211,7 +254,7 @@ func (tx *transaction) run(conn *pgx.Conn, isolation pgx.TxIsoLevel) error {
 		return err
 	}
 	for range 1 + tx.random.IntN(5) {
-		if err := tx.measured(func() error { return tx.statement(ctx, t) }); err != nil {
+		if err := tx.step(ctx, t); err != nil {
 			return errors.Join(err, t.Rollback(ctx))
 		}
 	}
@@ -220,6 +263,31 @@ func (tx *transaction) run(conn *pgx.Conn, isolation pgx.TxIsoLevel) error {
 		return t.Rollback(ctx)
 	}
 	return tx.measured(func() error { return t.Commit(ctx) })
+}
+
+// step is a statement, one in six within a savepoint that is rolled back or
+// released.
+func (tx *transaction) step(ctx context.Context, t pgx.Tx) error {
+	run := func(q pgx.Tx) error { return tx.measured(func() error { return tx.statement(ctx, q) }) }
+	if tx.random.IntN(6) > 0 {
+		return run(t)
+	}
+	before := *tx
+	before.changed = maps.Clone(tx.changed)
+	nested, err := t.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	if err := run(nested); err != nil {
+		return err
+	}
+	if tx.random.IntN(2) == 0 {
+		return nested.Commit(ctx)
+	}
+	tx.insertsTried.Add(before.inserts - tx.inserts)
+	tx.deletesTried.Add(before.deletes - tx.deletes)
+	tx.changed, tx.inserts, tx.deletes = before.changed, before.inserts, before.deletes
+	return nested.Rollback(ctx)
 }
 
 // pick returns a row of the writer's own as the transaction sees it.
@@ -246,10 +314,10 @@ func (tx *transaction) moment() time.Time {
 
 func (tx *transaction) newRow() (int64, entry) {
 	id := tx.next
-	tx.next += loadWriters
+	tx.next += tx.writers
 	tx.inserts++
 	tx.insertsTried.Add(1)
-	e := entry{1, fmt.Sprintf("new %d", id), tx.moment()}
+	e := entry{version: 1, content: fmt.Sprintf("new %d", id), at: tx.moment()}
 	tx.changed[id] = &e
 	return id, e
 }
@@ -262,7 +330,7 @@ func (tx *transaction) statement(ctx context.Context, t pgx.Tx) error {
 	if !ok {
 		return nil
 	}
-	switch tx.random.IntN(9) {
+	switch tx.random.IntN(12) {
 	case 0, 1:
 		id, e := tx.newRow()
 		tag, err = t.Exec(ctx, `INSERT INTO load (id, version, content, created_at) VALUES ($1, $2, $3, $4)`, id, e.version, e.content, e.at)
@@ -290,6 +358,17 @@ func (tx *transaction) statement(ctx context.Context, t pgx.Tx) error {
 		tx.changed[id] = &e
 		tag, err = t.Exec(ctx, `INSERT INTO load (id, version, content, created_at) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (id, created_at) DO UPDATE SET version = excluded.version, content = excluded.content`, id, e.version, e.content, e.at)
+	case 8: // gets a value, or loses it
+		e.version, e.note = e.version+1, ""
+		if tx.random.IntN(2) == 0 {
+			e.note = fmt.Sprintf("note %d", e.version)
+		}
+		tx.changed[id] = &e
+		tag, err = t.Exec(ctx, `UPDATE load SET version = version + 1, note = nullif($2, '') WHERE id = $1`, id, e.note)
+	case 9: // what is kept out of line; else it stays there untouched
+		e.version, e.big = e.version+1, tx.random.IntN(1000)
+		tx.changed[id] = &e
+		tag, err = t.Exec(ctx, `UPDATE load SET version = version + 1, big = $2 WHERE id = $1`, id, e.out())
 	default:
 		want = 3
 		var rows [][]any
@@ -306,22 +385,53 @@ func (tx *transaction) statement(ctx context.Context, t pgx.Tx) error {
 	return err
 }
 
-// read counts until ctx is done, and compares with what must be there.
-func (l *load) read(ctx context.Context, t *testing.T, conn *pgx.Conn) {
+// read counts until ctx is done, and compares with what must be there. Half of
+// the time it has taken its snapshot before it comes to the table.
+func (l *load) read(ctx context.Context, t *testing.T, conn *pgx.Conn, random *rand.Rand) {
 	for ctx.Err() == nil {
-		inserted, deleted := l.insertsDone.Load(), l.deletesDone.Load()
-		var rows, different int64
-		err := conn.QueryRow(context.Background(), `SELECT count(*), count(DISTINCT id) FROM load`).Scan(&rows, &different)
-		if err != nil {
+		if err := l.look(conn, random.IntN(2) == 0, time.Duration(random.IntN(300))*time.Millisecond); err != nil {
 			t.Errorf("reader: %v", err)
 			return
 		}
-		least, most := loadRows+inserted-l.deletesTried.Load(), loadRows+l.insertsTried.Load()-deleted
-		if rows < least || rows > most || rows != different {
-			t.Errorf("a reader saw %d rows, %d different ones, want %d to %d", rows, different, least, most)
-			return
-		}
 	}
+}
+
+func (l *load) look(conn *pgx.Conn, early bool, later time.Duration) error {
+	ctx := context.Background() // not the test's: a transaction that began is also finished
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback(ctx)
+	inserted, deleted := l.insertsDone.Load(), l.deletesDone.Load()
+	var most, least int64
+	bounds := func() { least, most = l.rows+inserted-l.deletesTried.Load(), l.rows+l.insertsTried.Load()-deleted }
+	if early {
+		if _, err := tx.Exec(ctx, `SELECT 1`); err != nil {
+			return err
+		}
+		bounds()
+		time.Sleep(later)
+	}
+	var rows, different, sum int64
+	const sql = `SELECT count(*), count(DISTINCT id), coalesce(bit_xor(hashtextextended(x::text, 0)), 0) FROM load x`
+	if err := tx.QueryRow(ctx, sql).Scan(&rows, &different, &sum); err != nil {
+		return err
+	}
+	if !early {
+		bounds()
+	}
+	if rows < least || rows > most || rows != different {
+		return fmt.Errorf("saw %d rows, %d different ones, want %d to %d (snapshot before: %t)", rows, different, least, most, early)
+	}
+	var again int64
+	if err := tx.QueryRow(ctx, sql).Scan(&rows, &different, &again); err != nil {
+		return err
+	}
+	if again != sum {
+		return fmt.Errorf("saw rows with checksum %x, and then %x, in one snapshot", uint64(sum), uint64(again))
+	}
+	return nil
 }
 
 // firstLater is the id of the first row that no writer owns.
@@ -335,29 +445,32 @@ func (l *load) insertLater(t *testing.T, journal map[int64]entry) {
 	pgtest.Exec(t, l.url, fmt.Sprintf(`INSERT INTO load SELECT %d + i, 0, 'later', '2027-01-10 00:00+00'::timestamptz + i * interval '1 hour' FROM generate_series(0, %d) i`, firstLater, rows-1))
 	l.insertsDone.Add(rows)
 	for i := range rows {
-		journal[int64(firstLater+i)] = entry{0, "later", instant(t, "2027-01-10T00:00:00Z").Add(time.Duration(i) * time.Hour)}
+		journal[int64(firstLater+i)] = entry{content: "later", at: instant(t, "2027-01-10T00:00:00Z").Add(time.Duration(i) * time.Hour)}
 	}
 }
+
+func same(a, b *string) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
 
 // compare looks at every row.
 func (l *load) compare(t *testing.T, journals []map[int64]entry) {
 	t.Helper()
 	conn := pgtest.Connect(t, l.url)
-	rows, err := conn.Query(t.Context(), `SELECT id, version, content, created_at FROM load`)
+	rows, err := conn.Query(t.Context(), `SELECT id, version, content, created_at, coalesce(note, ''), big FROM load`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var id int64
 	var e entry
+	var big *string
 	seen, wrong := 0, 0
-	_, err = pgx.ForEachRow(rows, []any{&id, &e.version, &e.content, &e.at}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &e.version, &e.content, &e.at, &e.note, &big}, func() error {
 		seen++
-		journal := journals[id%loadWriters]
+		journal := journals[id%l.writers]
 		if id >= firstLater {
-			journal = journals[loadWriters]
+			journal = journals[l.writers]
 		}
 		want, ok := journal[id]
-		if !ok || e.version != want.version || e.content != want.content || !e.at.Equal(want.at) {
+		if !ok || e.version != want.version || e.content != want.content || !e.at.Equal(want.at) || e.note != want.note || !same(big, want.out()) {
 			if wrong++; wrong < 10 {
 				t.Errorf("row %d is %v, the journal has %v %v", id, e, want, ok)
 			}

@@ -143,7 +143,7 @@ func inspectSplit(ctx context.Context, db *pg.DB, spec Spec, o Options) (*splitt
 	}
 	s.manifest = s.template.manifest
 	s.keys, s.columns = s.manifest.Of(kindForeignKey), s.manifest.copiedColumns()
-	s.locked = []string{"LOCK TABLE ONLY " + spec.Table.SQL() + " IN SHARE ROW EXCLUSIVE MODE"}
+	s.locked = []string{"LOCK TABLE ONLY " + spec.Table.SQL() + " IN EXCLUSIVE MODE"}
 	if err := s.readKeys(ctx, db); err != nil {
 		return s, err
 	}
@@ -242,7 +242,6 @@ func (s *splitting) switchSteps(db *pg.DB, spec Spec, o Options) []Step {
 	look := survey{table: s.parent, manifest: s.manifest}
 	w := switchover{
 		copied: planned, what: "divide the history of " + spec.Table.String(), relations: []uint32{s.parent.OID, s.source.OID},
-		gate:  []string{"LOCK TABLE ONLY " + parent + " IN EXCLUSIVE MODE", "LOCK TABLE ONLY " + history + " IN EXCLUSIVE MODE"},
 		locks: locks,
 		body: func(ctx context.Context, q pg.Queryer) ([]string, error) {
 			if now, err := Inspect(ctx, q, spec.Table, spec.Zone); err != nil || !sameLeaves(now, s.parent) {
@@ -271,7 +270,7 @@ func (s *splitting) switchSQL(spec Spec, copied rowcopy.Copy) []string {
 	for _, l := range s.leaves { // for the way back
 		d.all(copied.LogSQL(l.Name))
 	}
-	d.add("%s", copied.TurnSQL())
+	d.all(copied.TurnSQL())
 	d.add("ALTER TABLE %s RENAME TO %s", s.leaves[0].Name.SQL(), pg.Ident(spec.History().Table))
 	d.add("DROP TABLE %s", s.routerName.SQL())
 	d.add("%s", s.switchedSQL())

@@ -44,6 +44,9 @@ type Copy struct {
 	// Filenode and Shape are the source's as it was when the log began.
 	Filenode uint32
 	Shape    string
+	// Gate are the statements that lock writers of the source out, and let readers
+	// pass.
+	Gate []string
 }
 
 // Back is the same copy in the other direction.
@@ -122,11 +125,8 @@ func (c Copy) digest(e End, alias string) string {
 func (c Copy) BeginSQL() []string {
 	log, aside, source := c.log().SQL(), c.aside().SQL(), c.From.Name.SQL()
 	types := make([]string, len(c.Identity))
-	var news, olds []string
 	for i, column := range c.Identity {
 		types[i] = fmt.Sprintf("x.%s AS %s", pg.Ident(column), logColumn(i))
-		news = append(news, "NEW."+pg.Ident(column))
-		olds = append(olds, "OLD."+pg.Ident(column))
 	}
 	sql := []string{
 		fmt.Sprintf("CREATE TABLE %s AS SELECT NULL::tid AS at, %s FROM ONLY %s x WITH NO DATA", log, strings.Join(types, ", "), source),
@@ -138,17 +138,7 @@ func (c Copy) BeginSQL() []string {
 		fmt.Sprintf("ALTER TABLE %s ENABLE ROW LEVEL SECURITY", aside),
 		pg.CloseSQL("TABLE", log), pg.CloseSQL("TABLE", aside),
 		fmt.Sprintf("CREATE INDEX %s ON %s (at) WHERE at IS NOT NULL", pg.Ident(c.logIndex().Table), log),
-		fmt.Sprintf(`CREATE FUNCTION %s RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $log$
-BEGIN
-  IF TG_OP <> 'DELETE' THEN
-    INSERT INTO %s VALUES (NEW.ctid, %s);
-  END IF;
-  IF TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND ROW(%s) IS DISTINCT FROM ROW(%s) THEN
-    INSERT INTO %s VALUES (NULL, %s);
-  END IF;
-  RETURN NULL;
-END
-$log$`, c.function(), log, strings.Join(news, ", "), strings.Join(olds, ", "), strings.Join(news, ", "), log, strings.Join(olds, ", ")),
+		c.logFunctionSQL(),
 		pg.CloseSQL("FUNCTION", c.function()),
 	}
 	return append(sql, c.LogSQL(c.From.Name)...)
@@ -168,9 +158,11 @@ func UnlogSQL(table pg.Name) string {
 	return fmt.Sprintf("DROP TRIGGER IF EXISTS %s ON %s", pg.Ident(TriggerName), table.SQL())
 }
 
-// TurnSQL prepares the log, which is empty, for the way back: no page matters
-// any more.
-func (c Copy) TurnSQL() string { return "DROP INDEX IF EXISTS " + c.logIndex().SQL() }
+// TurnSQL prepares the log, which is empty, for the way back: what mirrored logs
+// again, and no page matters any more.
+func (c Copy) TurnSQL() []string {
+	return []string{c.logFunctionSQL(), "DROP INDEX IF EXISTS " + c.logIndex().SQL()}
+}
 
 // EndSQL drops the log.
 func (c Copy) EndSQL() []string {

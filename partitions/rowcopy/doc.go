@@ -49,11 +49,20 @@
 //
 // # The end
 //
-// With writers locked out, readers not, the rest of the log is replayed; it is
-// bounded. From then on source and target are the same, and stay so until the
-// lock is released. A transaction that took its snapshot before that does not
-// see all of what was copied, so the switch has to wait until none is left
-// (see the caller).
+// With writers locked out for a moment, readers not, the rest of the log is
+// replayed; it is bounded. Then both ends are the same, for every snapshot that
+// is taken from now on, and they have to stay so until names change hands: a
+// transaction at REPEATABLE READ goes on with its snapshot, and would not see
+// what is replayed later. So before the lock is released the trigger's function
+// is replaced by one that mirrors: it writes to both ends, in the writer's own
+// transaction.
+//
+// A transaction whose snapshot is older can't do that: it may not see the row
+// of the target that it would have to change. It is told apart by its snapshot,
+// and logs as before. Once none of these is left, what they have logged is
+// replayed in the same way, and once none is left whose snapshot is older than
+// that, every snapshot in use sees the same at both ends. Nobody has waited for
+// more than a moment, and names can change hands.
 //
 // The same works backwards: after the switch a trigger on what was the target
 // fills the log, and replaying it in the other direction makes the old table

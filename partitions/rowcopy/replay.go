@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	// replayMost is how many entries one transaction replays.
-	replayMost = 2000
+	// One transaction replays so many entries: more, while that is quick.
+	replayLeast = 500
+	replayMost  = 16_000
 	// FinalMost is how many are left to be replayed while writers wait.
 	FinalMost = 1000
 	// finalPages is how large the log may be then: it is read as a whole.
@@ -40,18 +41,15 @@ func (c Copy) to() string   { return c.To.sql() }
 
 func (e End) sql() string { return e.Name.SQL() }
 
-// ReplayAllSQL replays all that the log holds, for a script: writers have to be
-// locked out.
-func (c Copy) ReplayAllSQL() []string {
-	return append(c.replaySQL("true"), "DELETE FROM "+c.log().SQL())
-}
-
 // picked are entries by where they lie: rows of the log are never changed, and
 // deleted by us alone.
 const picked = "ctid = ANY ($1::tid[])"
 
 // byIndex keeps the planner from reading whole tables for some rows.
-const byIndex = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off"
+const (
+	byIndex = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off"
+	anyhow  = "SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_seqscan = on"
+)
 
 // replay replays the entries that lie at tids, in q's transaction.
 func (c Copy) replay(ctx context.Context, q pg.Queryer, tids []string) error {
@@ -63,7 +61,8 @@ func (c Copy) replay(ctx context.Context, q pg.Queryer, tids []string) error {
 			return err
 		}
 	}
-	return nil
+	_, err := q.Exec(ctx, anyhow, pgx.QueryExecModeSimpleProtocol)
+	return err
 }
 
 // sweep is a way through the log, page by page, so that what was replayed
@@ -74,6 +73,17 @@ type sweep struct {
 }
 
 const beginning = "(0,0)"
+
+// took tells how long the entries of a transaction took.
+func (s *sweep) took(d time.Duration) {
+	switch {
+	case d < ChunkTime/2:
+		s.most *= 2
+	case d > 2*ChunkTime:
+		s.most /= 2
+	}
+	s.most = min(max(s.most, replayLeast), replayMost)
+}
 
 // next reads where the next entries lie.
 func (c Copy) next(ctx context.Context, q pg.Queryer, s *sweep) ([]string, error) {
@@ -94,7 +104,10 @@ func (c Copy) next(ctx context.Context, q pg.Queryer, s *sweep) ([]string, error
 // end the application's transaction. Errors: [ErrRewritten];
 // [pg.ErrStopped] where writers outrun it for longer than the lock deadline.
 func (c Copy) CatchUp(ctx context.Context, db *pg.DB, throttle *Throttle) error {
-	s := sweep{after: beginning, most: replayMost}
+	if _, err := c.Unmirror(ctx, db); err != nil {
+		return err
+	}
+	s := sweep{after: beginning, most: replayLeast}
 	deadline := time.Now().Add(db.LockDeadline)
 	least, err := c.depth(ctx, db)
 	if err != nil {
@@ -132,13 +145,15 @@ func (c Copy) CatchUp(ctx context.Context, db *pg.DB, throttle *Throttle) error 
 			} else if time.Now().After(deadline) {
 				return pg.Stoppedf("the log of %s did not get shorter for %s: it is written to faster than it can be replayed", c.From.Name, db.LockDeadline)
 			}
-			s = sweep{after: beginning, most: replayMost}
+			s.after = beginning
 			continue
 		}
+		start := time.Now()
 		err = c.replayBatch(ctx, db, tids)
 		switch {
 		case err == nil:
-			s.after, s.most, yields = tids[len(tids)-1], replayMost, 0
+			s.after, yields = tids[len(tids)-1], 0
+			s.took(time.Since(start))
 		case pg.Code(err) == pg.CodeUniqueViolation && len(tids) == s.most:
 			// Two rows have changed places in a unique key, and the other one's entry
 			// lies further on: take them together.
@@ -192,22 +207,29 @@ func (c Copy) replayBatch(ctx context.Context, db *pg.DB, tids []string) (err er
 // ErrBehind is a log that holds more than can be replayed while writers wait.
 var ErrBehind = errors.New("more changes have come than can be replayed while writers wait")
 
-// Drain replays what is left, in a transaction of its own, while the caller
+// drainTimeout bounds a statement while writers wait.
+const drainTimeout = 3 * time.Second
+
+// drain replays what is left, in a transaction of its own, while the caller
 // keeps writers out by a lock that lets readers pass; and settles what was set
 // aside. After it the two ends are the same. Errors: [ErrBehind];
 // [MismatchError]; [ErrRewritten].
-func (c Copy) Drain(ctx context.Context, db *pg.DB) (err error) {
+func (c Copy) drain(ctx context.Context, db *pg.DB) (err error) {
 	tx, err := db.Begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() {
+		if pg.Code(err) == pg.CodeQueryCanceled && ctx.Err() == nil {
+			err = fmt.Errorf("%w: %w", ErrBehind, err)
+		}
 		if err != nil {
 			err = errors.Join(err, rollback(ctx, tx))
 		}
 	}()
 	// Somebody who waits for us may have what we need: yield before he is told to.
-	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '200ms'"); err != nil {
+	// And however the statements are run, nobody waits for long.
+	if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = '200ms'; SET LOCAL statement_timeout = %d", drainTimeout.Milliseconds()), pgx.QueryExecModeSimpleProtocol); err != nil {
 		return err
 	}
 	if err := c.unchanged(ctx, tx); err != nil {

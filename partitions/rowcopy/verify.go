@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -117,6 +118,15 @@ type sums struct {
 	FromSum, ToSum   int64
 }
 
+// logKey is the partition key of an entry.
+func (c Copy) logKey() string {
+	key := logColumn(slices.Index(c.Identity, c.Key))
+	if fill := c.From.Fill + c.To.Fill; fill != "" {
+		key = fmt.Sprintf("coalesce(%s, %s)", key, fill)
+	}
+	return key
+}
+
 // compareSQL sums both ends up by range.
 func (c Copy) compareSQL(ranges []Range) string {
 	whole := Range{ranges[0].Lower, ranges[len(ranges)-1].Upper}
@@ -156,7 +166,9 @@ func (c Copy) compare(ctx context.Context, db *pg.DB, ranges []Range) error {
 				err = errors.Join(err, rollback(ctx, tx))
 			}
 		}()
-		if _, err := tx.Exec(ctx, fmt.Sprintf("INSERT INTO %s SELECT DISTINCT %s FROM %s", c.aside().SQL(), c.logColumns(""), c.log().SQL())); err != nil {
+		whole := Range{ranges[0].Lower, ranges[len(ranges)-1].Upper}
+		if _, err := tx.Exec(ctx, fmt.Sprintf("INSERT INTO %s SELECT DISTINCT %s FROM %s WHERE %s",
+			c.aside().SQL(), c.identities(), c.log().SQL(), whole.condition(c.logKey()))); err != nil {
 			return err
 		}
 		rows, err := tx.Query(ctx, c.compareSQL(ranges))
@@ -206,7 +218,7 @@ func (c Copy) settled(ctx context.Context, db *pg.DB) (left int64, err error) {
 // settleSQL takes those that are the same at both ends off the rows that were set
 // aside; those that are in the log stay.
 func (c Copy) settleSQL() string {
-	entries := fmt.Sprintf("(SELECT DISTINCT %s FROM %s)", c.identities(), c.aside().SQL())
+	entries := fmt.Sprintf("(SELECT DISTINCT %s FROM %s)", c.logColumns(""), c.aside().SQL())
 	inLog := make([]string, len(c.Identity))
 	for i := range c.Identity {
 		inLog[i] = fmt.Sprintf("l.%[1]s = a.%[1]s", logColumn(i))
@@ -214,27 +226,24 @@ func (c Copy) settleSQL() string {
 	digest := func(e End) string {
 		return fmt.Sprintf("(SELECT array_agg(%s) FROM %s x WHERE %s)", c.digest(e, "x"), e.sql(), c.at(e, "x", "a"))
 	}
-	return fmt.Sprintf(`WITH judged AS (
+	return fmt.Sprintf(`WITH l AS MATERIALIZED (
+  SELECT DISTINCT %s FROM %s
+), judged AS MATERIALIZED (
   SELECT a.*, %s IS NOT DISTINCT FROM %s AS same
   FROM %s a
-  WHERE NOT EXISTS (SELECT FROM (SELECT %s FROM %s) l WHERE %s)
+  WHERE NOT EXISTS (SELECT FROM l WHERE %s)
 ), settled AS (
   DELETE FROM %s d USING judged a WHERE a.same AND %s
 )
 SELECT count(*), (SELECT j::text FROM judged j WHERE NOT j.same LIMIT 1) FROM judged WHERE NOT same`,
-		digest(c.From), digest(c.To), entries, c.identities(), c.log().SQL(), strings.Join(inLog, " AND "), c.aside().SQL(), c.sameAside())
+		c.identities(), c.log().SQL(), digest(c.From), digest(c.To), entries, strings.Join(inLog, " AND "), c.aside().SQL(), c.sameAside())
 }
 
 // sameAside is the condition that a row set aside has a judged identity.
 func (c Copy) sameAside() string {
-	fill := c.From.Fill + c.To.Fill
 	same := make([]string, len(c.Identity))
-	for i, column := range c.Identity {
-		k := "d." + logColumn(i)
-		if column == c.Key && fill != "" {
-			k = fmt.Sprintf("coalesce(%s, %s)", k, fill)
-		}
-		same[i] = k + " = a." + logColumn(i)
+	for i := range c.Identity {
+		same[i] = fmt.Sprintf("d.%[1]s = a.%[1]s", logColumn(i))
 	}
 	return strings.Join(same, " AND ")
 }
