@@ -30,6 +30,7 @@ func copyOptions() partitions.Options {
 func TestNothingIsLostWhileItIsCopied(t *testing.T) {
 	t.Parallel()
 	l := newLoad(t, copyRows)
+	l.twice = true
 	l.pause = 40 * time.Millisecond // as fast as they can they need all of two processors
 	journals, stop := l.start(t, 8, 2)
 	defer stop()

@@ -20,10 +20,22 @@ const Copy Strategy = "copy"
 //go:embed sql/copy_key.sql
 var copyKeySQL string
 
-// mostCopied is how many leaves a copy makes. What is older than they reach
-// stays together in the history leaf: a key of 1970 among those of this year
-// makes no hundreds of empty leaves.
+// mostCopied is how many leaves a copy makes, and fewer where the server has no
+// room for their locks: the switch takes them all. What is older than they
+// reach stays together in the history leaf.
 const mostCopied = 1000
+
+// mostLeaves is how many leaves with so many indexes the switch may lock: half of
+// what the server has room for.
+// https://www.postgresql.org/docs/current/runtime-config-locks.html#GUC-MAX-LOCKS-PER-TRANSACTION
+func mostLeaves(ctx context.Context, q pg.Queryer, indexes int) (int, error) {
+	var locks int
+	err := q.QueryRow(ctx, "SELECT current_setting('max_locks_per_transaction')::int * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int)").Scan(&locks)
+	if err != nil {
+		return 0, fmt.Errorf("look how many locks the server has room for: %w", err)
+	}
+	return min(mostCopied, max(locks/(2*(3+indexes)), 1)), nil // the leaf, its TOAST table with an index
+}
 
 // readCopyKeys looks at the keys of a table that is to be copied: those that are
 // NULL or too far in the future are blockers.
@@ -206,18 +218,28 @@ func (s *survey) copiedRanges(ctx context.Context, db *pg.DB, spec Spec, c *copy
 	if first.IsZero() || first.After(until) {
 		first = until
 	}
+	most, err := mostLeaves(ctx, db, len(c.indexes))
+	if err != nil {
+		return err
+	}
 	var cut bool
-	c.leaves, cut = divided(spec, s.key, first, s.cutoff)
+	c.leaves, cut = divided(spec, s.key, first, s.cutoff, most)
 	if cut {
-		s.warn("ATL-PART-078", spec.Table.String(), fmt.Sprintf("rows from before %s stay together in the history partition: its first key is %s",
-			s.key.Text(*c.leaves[0].Upper), s.key.Text(first)), nil, "")
+		s.warn("ATL-PART-078", spec.Table.String(), togetherMessage(s.key, c.leaves, first), nil, "a longer interval makes fewer partitions")
 	}
 	return nil
 }
 
+// togetherMessage says what is not divided.
+func togetherMessage(key Key, leaves []copiedLeaf, first time.Time) string {
+	return fmt.Sprintf("no more than %d partitions are made at once: rows from before %s, the first of which is of %s, stay together in the history partition",
+		len(leaves)-1, key.Text(*leaves[0].Upper), key.Text(first))
+}
+
 // divided are the leaves of [first, until): the history before them, and one
-// an interval. cut says that there were too many.
-func divided(spec Spec, key Key, first, until time.Time) (leaves []copiedLeaf, cut bool) {
+// an interval, the last ones if there are more than most. cut says that there
+// are.
+func divided(spec Spec, key Key, first, until time.Time, most int) (leaves []copiedLeaf, cut bool) {
 	for p := key.Period(first, spec.Interval); p.Start.Before(until); p = p.Next() {
 		end := p.End
 		if end.After(until) {
@@ -225,8 +247,8 @@ func divided(spec Spec, key Key, first, until time.Time) (leaves []copiedLeaf, c
 		}
 		leaves = append(leaves, copiedLeaf{Name: spec.leafName(p.Suffix()), Range: between(p.Start, end)})
 	}
-	if cut = len(leaves) > mostCopied; cut {
-		leaves = leaves[len(leaves)-mostCopied:]
+	if cut = len(leaves) > most; cut {
+		leaves = leaves[len(leaves)-most:]
 	}
 	history := copiedLeaf{Name: spec.History(), Range: Range{Upper: leaves[0].Lower}}
 	return append([]copiedLeaf{history}, leaves...), cut
@@ -351,9 +373,6 @@ func (s *survey) copySwitchSQL(spec Spec, o Options, c *copying, copied rowcopy.
 	replaced := replacedName(spec.Table)
 	s.replace(&d, spec, o)
 	s.build(&d, spec, o, replaced.SQL())
-	if !s.keyNotNull {
-		d.add("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", spec.Table.SQL(), pg.Ident(spec.Key))
-	}
 	c.moveLeaves(&d, spec.Table, s.manifest)
 	d.all(s.manifest.Of(kindTriggerState).Statements())
 	s.open(&d, o)

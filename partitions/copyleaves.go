@@ -80,8 +80,8 @@ func (c *copying) leafIndexes(leaf pg.Name) []leafIndex {
 	taken := map[string]bool{}
 	for _, ix := range c.indexes {
 		name := leafIndexName(c.table, leaf, ix.Name)
-		for n := 2; taken[name]; n++ {
-			name = LeafName(leaf.Table, fmt.Sprintf("index_%d", n))
+		for n := 2; taken[name] || c.taken[name]; n++ {
+			name = otherIndexName(leaf, n)
 		}
 		taken[name] = true
 		sql := ix.sql(leaf, name)
@@ -100,7 +100,39 @@ func leafIndexName(table, leaf pg.Name, index string) string {
 	if !ok {
 		rest = index
 	}
-	return LeafName(leaf.Table, rest)
+	return shortened(leaf.Table + "_" + rest)
+}
+
+// otherIndexName is one for an index whose own name is taken.
+func otherIndexName(leaf pg.Name, n int) string {
+	return shortened(fmt.Sprintf("%s_index_%d", leaf.Table, n))
+}
+
+// readTaken reads which names of indexes others bear where leaves live.
+func (c *copying) readTaken(ctx context.Context, q pg.Queryer) error {
+	var schema string
+	var names []string
+	for _, l := range c.leaves {
+		schema = l.Name.Schema
+		for i, ix := range c.indexes {
+			names = append(names, leafIndexName(c.table, l.Name, ix.Name), otherIndexName(l.Name, i+2), otherIndexName(l.Name, i+2+len(c.indexes)))
+		}
+	}
+	rows, err := q.Query(ctx, `SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = $1 AND c.relname = ANY ($2::text[]) AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = c.oid AND i.indrelid = ANY ($3::oid[]))`,
+		schema, names, c.leafOIDs())
+	if err != nil {
+		return fmt.Errorf("look for the names of indexes: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("look for the names of indexes: %w", err)
+	}
+	c.taken = map[string]bool{}
+	for _, name := range found {
+		c.taken[name] = true
+	}
+	return nil
 }
 
 // madeIndex is an index of the table with what makes it.

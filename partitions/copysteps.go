@@ -44,6 +44,7 @@ type copying struct {
 	logged  bool // the log is filled
 	copied  bool
 	bare    map[uint32][]string // by leaf, the indexes that it has
+	taken   map[string]bool     // names that others bear where leaves live
 	foreign []foreignKeyOn
 }
 
@@ -76,6 +77,9 @@ func (c *copying) inspectCopy(ctx context.Context, q pg.Queryer, spec Spec) erro
 		return err
 	}
 	if c.bare, err = indexesOn(ctx, q, c.leafOIDs()); err != nil {
+		return err
+	}
+	if err := c.readTaken(ctx, q); err != nil {
 		return err
 	}
 	c.foreign, err = foreignKeysOn(ctx, q, c.leafOIDs())

@@ -24,6 +24,17 @@ func LeafName(table, suffix string) string {
 	return cutBytes(table, pg.MaxNameBytes-len(tail)) + tail
 }
 
+// shortened is a name that PostgreSQL doesn't cut: over its 63 bytes the end is
+// cut and hashed.
+func shortened(name string) string {
+	if len(name) <= pg.MaxNameBytes {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	tail := "_" + hex.EncodeToString(sum[:4])
+	return cutBytes(name, pg.MaxNameBytes-len(tail)) + tail
+}
+
 // cutBytes keeps at most n bytes of s without splitting a character.
 func cutBytes(s string, n int) string {
 	for n > 0 && n < len(s) && !utf8.RuneStart(s[n]) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/atlasctl/atlasctl/ops/pgtest"
+	"github.com/atlasctl/atlasctl/partitions"
 )
 
 var (
@@ -21,7 +22,12 @@ var (
 
 // Whatever a table has, it is converted and reverted to the very same, or
 // refused for the reason that there is, with nothing changed.
-func TestRandomSchemas(t *testing.T) {
+func TestRandomSchemas(t *testing.T) { randomSchemas(t, partitions.Attach) }
+
+// The same by copying.
+func TestRandomSchemasAreCopied(t *testing.T) { randomSchemas(t, partitions.Copy) }
+
+func randomSchemas(t *testing.T, strategy partitions.Strategy) {
 	t.Parallel()
 	first := *seed
 	if first == 0 {
@@ -37,9 +43,9 @@ func TestRandomSchemas(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			s, outcome := randomSchema(seed, major), "failed"
-			if failures := try(t, func(t testing.TB) { outcome = roundTrip(t, s) }); len(failures) > 0 {
+			if failures := try(t, func(t testing.TB) { outcome = roundTrip(t, s, strategy) }); len(failures) > 0 {
 				outcome = "failed"
-				s, failures = cutDown(t, s, failures)
+				s, failures = cutDown(t, s, strategy, failures)
 				t.Errorf("go test ./partitions -run RandomSchemas -schemas 1 -seed %d\n%s\n\n%s;", seed,
 					strings.Join(failures, "\n"), strings.Join(s.script(), ";\n"))
 			}
@@ -54,7 +60,7 @@ func TestRandomSchemas(t *testing.T) {
 const cutTime = 6 * time.Second
 
 // cutDown leaves parts out of a schema as long as it still fails, for a while.
-func cutDown(t *testing.T, s schema, failures []string) (schema, []string) {
+func cutDown(t *testing.T, s schema, strategy partitions.Strategy, failures []string) (schema, []string) {
 	if slices.ContainsFunc(failures, isBadSchema) {
 		return s, failures
 	}
@@ -64,7 +70,7 @@ func cutDown(t *testing.T, s schema, failures []string) (schema, []string) {
 			continue
 		}
 		less := s.without(i)
-		if still := try(t, func(t testing.TB) { roundTrip(t, less) }); len(still) > 0 && kind(still) == kind(failures) {
+		if still := try(t, func(t testing.TB) { roundTrip(t, less, strategy) }); len(still) > 0 && kind(still) == kind(failures) {
 			s, failures = less, still
 		}
 	}

@@ -206,13 +206,17 @@ func (s *splitting) chooseLeaves(ctx context.Context, db *pg.DB, spec Spec, hist
 		s.block("ATL-PART-084", "the history partition has no rows to be divided", "")
 		return nil
 	}
+	most, err := mostLeaves(ctx, db, len(s.indexes))
+	if err != nil {
+		return err
+	}
 	var cut bool
-	s.leaves, cut = divided(spec, s.key, first, history.Upper.Time)
+	s.leaves, cut = divided(spec, s.key, first, history.Upper.Time, most)
 	s.leaves[0].Name = spec.leafName(restSuffix)
 	if cut {
 		s.findings = append(s.findings, pg.Finding{
 			ID: "ATL-PART-078", Severity: pg.Warn, Object: spec.Table.String(),
-			Message: fmt.Sprintf("rows from before %s stay together in the history partition: its first key is %s", s.key.Text(*s.leaves[0].Upper), s.key.Text(first)),
+			Message: togetherMessage(s.key, s.leaves, first), Fix: "a longer interval makes fewer partitions",
 		})
 	}
 	names := []string{replacedName(spec.Table).Table, s.routerName.Table}

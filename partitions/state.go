@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -30,6 +31,7 @@ type conversion struct {
 	Finished  bool
 	Manifest  Manifest
 	Inbound   inboundChoice
+	Dropped   []string // unique keys that the table was to lose
 }
 
 // The states of a conversion.
@@ -47,7 +49,7 @@ func readConversion(ctx context.Context, q pg.Queryer, table pg.Name) (*conversi
 	var c conversion
 	var manifest, inbound []byte
 	err := q.QueryRow(ctx, conversionSQL, table.Schema, table.Table).
-		Scan(&c.Strategy, &c.State, &c.Cutoff, &c.SourceOID, &c.ParentOID, &c.Finished, &manifest, &inbound)
+		Scan(&c.Strategy, &c.State, &c.Cutoff, &c.SourceOID, &c.ParentOID, &c.Finished, &manifest, &inbound, &c.Dropped)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -92,7 +94,7 @@ func (s *survey) recordStep(db *pg.DB, spec Spec, o Options, recorded *conversio
 		Name: "record", Lock: "none on the table", Reversible: true, SQL: []string{}, bookkeeping: true,
 		Done: recorded != nil && recorded.State == conversionRunning && recorded.Strategy == o.strategy() && recorded.SourceOID == s.table.OID &&
 			recorded.Cutoff == cutoff && recorded.Manifest.Equal(s.manifest) &&
-			(recorded.Inbound.Choice == o.InboundFK || len(s.inbound) == 0),
+			(recorded.Inbound.Choice == o.InboundFK || len(s.inbound) == 0) && slices.Equal(recorded.Dropped, o.DropUnique),
 		run: func(ctx context.Context) (pg.Held, error) {
 			manifest, err := json.Marshal(s.manifest)
 			if err != nil {
@@ -103,7 +105,7 @@ func (s *survey) recordStep(db *pg.DB, spec Spec, o Options, recorded *conversio
 				return pg.Held{}, err
 			}
 			_, err = db.Exec(ctx, recordConversionSQL, spec.Table.Schema, spec.Table.Table, string(o.strategy()), spec.Key,
-				string(spec.Interval), spec.Zone.String(), cutoff, s.table.OID, spec.History().Table, string(manifest), string(inbound))
+				string(spec.Interval), spec.Zone.String(), cutoff, s.table.OID, spec.History().Table, string(manifest), string(inbound), append([]string{}, o.DropUnique...))
 			if err != nil {
 				return pg.Held{}, fmt.Errorf("record what is attached to %s: %w", spec.Table, err)
 			}

@@ -167,6 +167,9 @@ func (s *survey) build(d *ddl, spec Spec, o Options, old string) {
 	d.add("CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION) PARTITION BY RANGE (%s)%s",
 		table, old, pg.Ident(spec.Key), tablespaceClause(s.table.Tablespace))
 	d.add("%s", pg.CloseSQL("TABLE", table))
+	if o.strategy() == Copy && !s.keyNotNull { // else it is so by now
+		d.add("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", table, pg.Ident(spec.Key))
+	}
 	d.all(m.Of(kindOwner, kindSerial, kindColumnSetting).Statements())
 	for _, id := range m.Of(kindIdentity) {
 		d.all(moveIdentity(spec, id, old))

@@ -247,7 +247,7 @@ func (r *VerifyResult) verifyManifest(ctx context.Context, db *pg.DB, t *Table, 
 				kept++
 				continue
 			}
-			if ok && (found.Definition == o.Definition || explained(o, found, spec)) || !ok && givenUp(o, recorded.Manifest.historyIndexes(spec), leafIndexes) {
+			if ok && (found.Definition == o.Definition || explained(o, found, spec)) || !ok && (chosen(o, recorded.Dropped) || givenUp(o, recorded.Manifest.historyIndexes(spec), leafIndexes)) {
 				kept++
 				continue
 			}
@@ -306,6 +306,15 @@ func explained(was, is Object, spec Spec) bool {
 	default:
 		return false
 	}
+}
+
+// chosen says whether an object is one of the unique keys that the table was to
+// lose, or a comment on one.
+func chosen(was Object, dropped []string) bool {
+	if name, ok := commentedIndex(was); ok {
+		return slices.Contains(dropped, name)
+	}
+	return slices.Contains(dropped, was.Name) && slices.Contains([]string{kindUnique, kindExclusion, kindIndex}, was.Kind)
 }
 
 // givenUp says whether an object is a unique key that the user chose to drop,

@@ -77,3 +77,7 @@ BEGIN
 END
 $$;
 -- +goose StatementEnd
+
+ALTER TABLE atlasctl.conversion ADD COLUMN dropped text[] NOT NULL DEFAULT '{}';
+
+COMMENT ON COLUMN atlasctl.conversion.dropped IS 'Unique keys that the table was to lose, by the user''s choice.';
