@@ -31,7 +31,7 @@ func TestNothingIsLostWhileItIsCopied(t *testing.T) {
 	t.Parallel()
 	l := newLoad(t, copyRows)
 	l.twice = true
-	l.pause = 40 * time.Millisecond // as fast as they can they need all of two processors
+	l.pause = 120 * time.Millisecond // as fast as they can they need all of two processors
 	journals, stop := l.start(t, 8, 2)
 	defer stop()
 	type work func(context.Context, *pg.DB) (partitions.ConvertResult, error)

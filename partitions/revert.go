@@ -181,6 +181,12 @@ func inspectConverted(ctx context.Context, db *pg.DB, spec Spec) (*converted, er
 		v.block("ATL-PART-030", spec, spec.Table.String()+" is not partitioned", "")
 		return v, nil
 	}
+	if cleaned, err := wasCleaned(ctx, db, spec.Table, v.table.OID); err != nil {
+		return nil, err
+	} else if cleaned {
+		v.block("ATL-PART-032", spec, "what "+spec.Table.String()+" was made from has been cleaned up", "keep the table partitioned")
+		return v, nil
+	}
 	replaced := false
 	if recorded != nil {
 		if replaced, err = wasExported(ctx, db, recorded.SourceOID); err != nil {

@@ -79,6 +79,20 @@ func wasConverted(ctx context.Context, q pg.Queryer, table pg.Name, oid uint32) 
 	return was, nil
 }
 
+// wasCleaned says whether what a partitioned table was made from has been
+// dropped.
+func wasCleaned(ctx context.Context, q pg.Queryer, table pg.Name, oid uint32) (was bool, err error) {
+	if exists, err := stateExists(ctx, q); err != nil || !exists {
+		return false, err
+	}
+	err = q.QueryRow(ctx, `SELECT EXISTS (SELECT FROM atlasctl.conversion
+		WHERE schema_name = $1 AND table_name = $2 AND parent_oid = $3 AND state = 'cleaned')`, table.Schema, table.Table, oid).Scan(&was)
+	if err != nil {
+		return false, fmt.Errorf("read what is recorded of %s: %w", table, err)
+	}
+	return was, nil
+}
+
 // stateExists says whether there is a record of conversions at all.
 func stateExists(ctx context.Context, q pg.Queryer) (exists bool, err error) {
 	if err := q.QueryRow(ctx, `SELECT to_regclass('atlasctl.conversion') IS NOT NULL`).Scan(&exists); err != nil {

@@ -226,11 +226,7 @@ func (c Copy) chunk(ctx context.Context, db *pg.DB, s stretch, to int64) (err er
 			err = errors.Join(err, rollback(ctx, tx))
 		}
 	}()
-	// Whoever rewrites the source has to wait for us now, or we for him.
-	if _, err := tx.Exec(ctx, "LOCK TABLE ONLY "+c.From.Name.SQL()+" IN ACCESS SHARE MODE"); err != nil {
-		return gone(c, err)
-	}
-	if err := c.unchanged(ctx, tx); err != nil {
+	if err := c.lockSource(ctx, tx); err != nil {
 		return err
 	}
 	tag, err := tx.Exec(ctx, c.chunkSQL(page(s.Next), page(to)))
@@ -246,6 +242,15 @@ func (c Copy) chunk(ctx context.Context, db *pg.DB, s stretch, to int64) (err er
 		return errMoved
 	}
 	return tx.Commit(ctx)
+}
+
+// lockSource makes whoever rewrites the source wait for the end of the
+// transaction. Error: [ErrRewritten] if he came first.
+func (c Copy) lockSource(ctx context.Context, q pg.Queryer) error {
+	if _, err := q.Exec(ctx, "LOCK TABLE ONLY "+c.From.Name.SQL()+" IN ACCESS SHARE MODE"); err != nil {
+		return gone(c, err)
+	}
+	return c.unchanged(ctx, q)
 }
 
 // gone is [ErrRewritten] for a table that is not there any more.

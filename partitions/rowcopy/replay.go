@@ -191,11 +191,10 @@ func (c Copy) replayBatch(ctx context.Context, db *pg.DB, tids []string) (err er
 			err = errors.Join(err, rollback(ctx, tx))
 		}
 	}()
-	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '100ms'; SET LOCAL synchronous_commit = off; LOCK TABLE ONLY "+
-		c.From.Name.SQL()+" IN ACCESS SHARE MODE", pgx.QueryExecModeSimpleProtocol); err != nil {
-		return gone(c, err)
+	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '100ms'; SET LOCAL synchronous_commit = off", pgx.QueryExecModeSimpleProtocol); err != nil {
+		return err
 	}
-	if err := c.unchanged(ctx, tx); err != nil {
+	if err := c.lockSource(ctx, tx); err != nil {
 		return err
 	}
 	if err := c.replay(ctx, tx, tids); err != nil {

@@ -166,6 +166,9 @@ func (c Copy) compare(ctx context.Context, db *pg.DB, ranges []Range) error {
 				err = errors.Join(err, rollback(ctx, tx))
 			}
 		}()
+		if err := c.lockSource(ctx, tx); err != nil {
+			return err
+		}
 		whole := Range{ranges[0].Lower, ranges[len(ranges)-1].Upper}
 		if _, err := tx.Exec(ctx, fmt.Sprintf("INSERT INTO %s SELECT DISTINCT %s FROM %s WHERE %s",
 			c.aside().SQL(), c.identities(), c.log().SQL(), whole.condition(c.logKey()))); err != nil {
