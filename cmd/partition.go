@@ -220,7 +220,7 @@ cleanup.`,
 					return a.withProgress(ctx, s.db, func(p *progress) (partitions.ConvertResult, error) {
 						o.OnEvent = p.event
 						if f.copying.abort {
-							return partitions.Abort(ctx, s.db, t.Spec, o, a.flags.dryRun)
+							return partitions.AbortCopy(ctx, s.db, t.Spec, o, a.flags.dryRun)
 						}
 						return partitions.Convert(ctx, s.db, t.Spec, o)
 					})

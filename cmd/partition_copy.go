@@ -42,7 +42,7 @@ func (f *copyFlags) add(cmd *cobra.Command) {
 	f.changed = flags.Changed
 }
 
-// check is for a command that does not copy.
+// unused is for a command that does not copy.
 func (f *copyFlags) unused() error {
 	for _, name := range copyOnly {
 		if f.changed(name) {
@@ -107,7 +107,7 @@ func parseBytes(flag, text string) (int64, error) {
 			break
 		}
 	}
-	if number == "" {
+	if strings.TrimSpace(text) == "" {
 		return 0, nil
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
@@ -147,7 +147,7 @@ again.`,
 					return a.withProgress(ctx, s.db, func(p *progress) (partitions.ConvertResult, error) {
 						o.OnEvent = p.event
 						if c.abort {
-							return partitions.Abort(ctx, s.db, t.Spec, o, a.flags.dryRun)
+							return partitions.AbortSplit(ctx, s.db, t.Spec, o, a.flags.dryRun)
 						}
 						return partitions.Split(ctx, s.db, t.Spec, o, a.flags.dryRun)
 					})

@@ -2,7 +2,6 @@ package partitions
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/atlasctl/atlasctl/partitions/rowcopy"
@@ -37,15 +36,18 @@ func Cleanup(ctx context.Context, db *pg.DB, spec Spec, o Options, dryRun bool) 
 
 func lookAtCleanup(ctx context.Context, db *pg.DB, spec Spec) ([]Step, []pg.Finding, error) {
 	c, err := readCopy(ctx, db, spec.Table)
-	if err != nil || c == nil {
+	if err != nil {
 		return nil, nil, err
+	}
+	if missing, err := missingFinding(ctx, db, spec); err != nil || missing != nil || c == nil {
+		return nil, missing, err
 	}
 	refuse := func(message, fix string) ([]Step, []pg.Finding, error) {
 		return nil, []pg.Finding{{ID: "ATL-PART-070", Severity: pg.Error, Object: spec.Table.String(), Message: message, Fix: fix}}, nil
 	}
 	if c.State == copyRunning {
 		return refuse("a copy of it is under way, and has replaced nothing yet",
-			fmt.Sprintf("finish it, or end it: atlasctl partition %s %s --abort", c.Kind, spec.Table))
+			"finish it, or end it: "+abortCommand(c.Kind, spec.Table))
 	}
 	t, err := Inspect(ctx, db, spec.Table, spec.Zone)
 	if err != nil {

@@ -121,13 +121,13 @@ func TestACopyIsAborted(t *testing.T) {
 	finish := begun(t, url, hold())
 	db := open(t, url)
 	db.LockDeadline = time.Second
-	if _, err := partitions.Abort(t.Context(), db, notes, copyOptions(), false); !errors.Is(err, pg.ErrNotNow) {
+	if _, err := partitions.AbortCopy(t.Context(), db, notes, copyOptions(), false); !errors.Is(err, pg.ErrNotNow) {
 		t.Errorf("ended while another run works on it: %v", err)
 	}
 	if r, err := finish(); err != nil {
 		t.Fatalf("%s: %v", r.State, err)
 	}
-	if r, err := partitions.Abort(t.Context(), db, notes, copyOptions(), false); err != nil || r.State != partitions.StateBlocked {
+	if r, err := partitions.AbortCopy(t.Context(), db, notes, copyOptions(), false); err != nil || r.State != partitions.StateBlocked {
 		t.Errorf("ended although it bears the name: %s, %v", r.State, err)
 	}
 	revert(t, open(t, url), notes)
@@ -142,7 +142,7 @@ func TestACopyIsAborted(t *testing.T) {
 	if !errors.Is(err, pg.ErrStopped) || r.State != partitions.StatePartial || !strings.Contains(err.Error(), "disk") {
 		t.Errorf("a copy that waits for ever: %s, %v", r.State, err)
 	}
-	if r, err := partitions.Abort(t.Context(), db, notes, copyOptions(), false); err != nil || r.State != partitions.StateReverted {
+	if r, err := partitions.AbortCopy(t.Context(), db, notes, copyOptions(), false); err != nil || r.State != partitions.StateReverted {
 		t.Fatalf("%s: %v\n%s", r.State, err, explain(err))
 	}
 	if diff := cmp.Diff(lines(before), lines(pgtest.Schema(t, url))); diff != "" {
@@ -185,7 +185,7 @@ func TestACopyThatDiffers(t *testing.T) {
 			if kind := pgtest.Scalar[string](t, url, `SELECT relkind::text FROM pg_class WHERE oid = 'notes'::regclass`); kind != "r" {
 				t.Errorf("notes is of kind %s", kind)
 			}
-			if r, err := partitions.Abort(t.Context(), open(t, url), notes, copyOptions(), false); err != nil {
+			if r, err := partitions.AbortCopy(t.Context(), open(t, url), notes, copyOptions(), false); err != nil {
 				t.Errorf("abort: %s %v", r.State, err)
 			}
 			copyConvert(t, url, copyOptions())

@@ -104,7 +104,7 @@ func dropCopyStep(db *pg.DB, spec Spec, r *copyRecord, drops []string, state str
 		sql = append(sql, fmt.Sprintf("UPDATE atlasctl.conversion SET state = %s, finished_at = now() WHERE schema_name = %s AND table_name = %s AND state IN ('running', 'converted')",
 			pg.Literal(state), pg.Literal(spec.Table.Schema), pg.Literal(spec.Table.Table)))
 	}
-	return lockedStep(db, Step{Name: "drop the copy", Lock: "none on the table"}, pg.Locked{
+	return lockedStep(db, Step{Name: "drop the copy", Lock: "ACCESS EXCLUSIVE on what its foreign keys reference, no scan"}, pg.Locked{
 		What: "drop what is left of the copy of " + spec.Table.String(),
 		Committed: func(ctx context.Context, q pg.Queryer) (bool, error) {
 			now, err := readCopy(ctx, q, spec.Table)
@@ -113,16 +113,27 @@ func dropCopyStep(db *pg.DB, spec Spec, r *copyRecord, drops []string, state str
 	}, sql)
 }
 
-// Abort ends a copy that has not been switched to, and removes every trace of it.
-// Errors and state as [Convert].
-func Abort(ctx context.Context, db *pg.DB, spec Spec, o Options, dryRun bool) (ConvertResult, error) {
+// AbortCopy ends a conversion by copying that has not been switched to, and
+// removes every trace of it. Errors and state as [Convert].
+func AbortCopy(ctx context.Context, db *pg.DB, spec Spec, o Options, dryRun bool) (ConvertResult, error) {
+	return abort(ctx, db, spec, o, convertCopy, dryRun)
+}
+
+// AbortSplit does so for a [Split].
+func AbortSplit(ctx context.Context, db *pg.DB, spec Spec, o Options, dryRun bool) (ConvertResult, error) {
+	return abort(ctx, db, spec, o, splitCopy, dryRun)
+}
+
+func abort(ctx context.Context, db *pg.DB, spec Spec, o Options, kind copyKind, dryRun bool) (ConvertResult, error) {
 	r := ConvertResult{Table: spec.Table, Strategy: Copy, State: StatePlanned, Steps: []Step{}}
 	unlock, err := db.LockTable(ctx, spec.Table)
 	if err != nil {
 		return r, err
 	}
 	defer unlock()
-	look := func(ctx context.Context) ([]Step, []pg.Finding, int64, error) { return lookAtAbort(ctx, db, spec) }
+	look := func(ctx context.Context) ([]Step, []pg.Finding, int64, error) {
+		return lookAtAbort(ctx, db, spec, kind)
+	}
 	if dryRun {
 		r.Steps, r.Findings, _, err = look(ctx)
 		return r, err
@@ -130,10 +141,19 @@ func Abort(ctx context.Context, db *pg.DB, spec Spec, o Options, dryRun bool) (C
 	return walk(ctx, r, StateReverted, o, look)
 }
 
-func lookAtAbort(ctx context.Context, db *pg.DB, spec Spec) ([]Step, []pg.Finding, int64, error) {
+func lookAtAbort(ctx context.Context, db *pg.DB, spec Spec, kind copyKind) ([]Step, []pg.Finding, int64, error) {
+	if missing, err := missingFinding(ctx, db, spec); err != nil || missing != nil {
+		return nil, missing, 0, err
+	}
 	c, err := readCopy(ctx, db, spec.Table)
 	if err != nil {
 		return nil, nil, 0, err
+	}
+	if c != nil && c.Kind != kind {
+		return nil, []pg.Finding{{
+			ID: "ATL-PART-070", Severity: pg.Error, Object: spec.Table.String(), Message: fmt.Sprintf("the copy of it is one for %s", c.Kind),
+			Fix: abortCommand(c.Kind, spec.Table),
+		}}, 0, nil
 	}
 	if c == nil {
 		steps, err := orphanSteps(ctx, db, spec)
@@ -150,6 +170,18 @@ func lookAtAbort(ctx context.Context, db *pg.DB, spec Spec) ([]Step, []pg.Findin
 	}
 	steps, err := abortSteps(ctx, db, spec, c)
 	return steps, nil, 0, err
+}
+
+// missingFinding is for a table that isn't there.
+func missingFinding(ctx context.Context, q pg.Queryer, spec Spec) ([]pg.Finding, error) {
+	_, err := Inspect(ctx, q, spec.Table, spec.Zone)
+	if !errors.Is(err, ErrNoTable) {
+		return nil, err
+	}
+	return []pg.Finding{{
+		ID: "ATL-PART-001", Severity: pg.Error, Object: spec.Table.String(), Message: "table " + spec.Table.String() + " does not exist",
+		Fix: "check the name; quote it as in SQL if it has capitals: '\"Name\"'",
+	}}, nil
 }
 
 // lookAtBegun takes back what a conversion by copying did before its copy began.
@@ -248,6 +280,10 @@ func inspectBack(ctx context.Context, db *pg.DB, spec Spec, r *copyRecord, block
 	if b.home() {
 		return b, nil
 	}
+	if r.Kind == convertCopy && b.before == nil {
+		block("ATL-PART-032", "the record of its conversion is gone, and with it what was attached before", "keep the copy: atlasctl partition cleanup "+spec.Table.String())
+		return b, nil
+	}
 	if !b.table.OwnerIsUs {
 		block("ATL-PART-004", fmt.Sprintf("%s belongs to %s", spec.Table, b.table.Owner), "connect as its owner")
 		return b, nil
@@ -284,6 +320,10 @@ func (b *back) blockers(ctx context.Context, db *pg.DB, spec Spec, block func(id
 	if err != nil {
 		return err
 	}
+	if made := b.madeSince(now); len(made) > 0 {
+		block("ATL-PART-079", "made since the switch, and not on what it replaced: "+strings.Join(made, ", "),
+			"make it on "+b.source.Name.String()+" as well, or drop it, or keep the copy: atlasctl partition cleanup "+spec.Table.String())
+	}
 	if is, was := strings.Join(b.manifest.copiedColumns(), ", "), strings.Join(now.copiedColumns(), ", "); is != was {
 		block("ATL-PART-079", fmt.Sprintf("its columns have changed since the switch: %s; they were %s", is, was),
 			"give "+b.source.Name.String()+" the same columns, or keep the copy: atlasctl partition cleanup "+spec.Table.String())
@@ -311,9 +351,13 @@ func (b *back) blockers(ctx context.Context, db *pg.DB, spec Spec, block func(id
 		block("ATL-PART-080", fmt.Sprintf("partitions have been archived since the switch (entry %s), whose rows the replaced table still has", *archived),
 			"atlasctl archive restore "+*archived+", or keep the copy: atlasctl partition cleanup "+spec.Table.String())
 	}
-	logged, err := b.copied.HasLog(ctx, db, b.logged())
-	if err != nil {
-		return err
+	logged := true
+	for _, table := range b.logged() {
+		on, err := b.copied.HasLog(ctx, db, table)
+		if err != nil {
+			return err
+		}
+		logged = logged && on
 	}
 	if !logged {
 		block("ATL-PART-081", "the log of changes since the switch is gone, or was disabled", "keep the copy: atlasctl partition cleanup "+spec.Table.String())
@@ -321,17 +365,66 @@ func (b *back) blockers(ctx context.Context, db *pg.DB, spec Spec, block func(id
 	return nil
 }
 
-// logged is a table whose changes have to be in the log.
-func (b *back) logged() uint32 {
-	if b.record.Kind == convertCopy {
-		return b.table.OID
+// madeSince are indexes, checks and column definitions of the table that what was
+// replaced does not have.
+func (b *back) madeSince(replaced Manifest) []string {
+	shape := func(ix *Index) string { // without the partition key, which may have been added
+		without := func(columns []string) []string {
+			return slices.DeleteFunc(slices.Clone(columns), func(c string) bool { return c == b.key.Column })
+		}
+		return fmt.Sprint(without(ix.Columns), without(ix.Include), ix.IsUnique, ix.Partial)
 	}
-	for _, l := range b.table.Leaves {
-		if b.covers(l) {
-			return l.OID
+	indexes := func(m Manifest) map[string]int {
+		n := map[string]int{}
+		for _, o := range m.Of(kindPrimaryKey, kindUnique, kindExclusion, kindIndex) {
+			if o.Index != nil {
+				n[shape(o.Index)]++
+			}
+		}
+		return n
+	}
+	there := indexes(replaced)
+	if b.record.Kind == convertCopy && b.before != nil { // whose own have names that manifests leave out
+		there = indexes(b.before.Manifest)
+	}
+	var made []string
+	for _, o := range b.manifest.Of(kindPrimaryKey, kindUnique, kindExclusion, kindIndex) {
+		if o.Index == nil {
+			continue
+		}
+		k := shape(o.Index)
+		if there[k]--; there[k] < 0 {
+			made = append(made, o.Kind+" "+o.Name)
 		}
 	}
-	return 0
+	for _, o := range b.manifest.Of(kindCheck, kindColumn) {
+		was, ok := replaced.Find(o.Kind, o.Name)
+		same := ok && (was.Kind == kindCheck || columnFacts(was) == columnFacts(o) || o.Name == b.key.Column)
+		if !same {
+			made = append(made, o.Kind+" "+o.Name)
+		}
+	}
+	return made
+}
+
+// columnFacts is a column's definition without its place.
+func columnFacts(c Object) string {
+	_, facts, _ := strings.Cut(c.Definition, " ")
+	return facts
+}
+
+// logged are the tables whose changes have to be in the log.
+func (b *back) logged() []uint32 {
+	if b.record.Kind == convertCopy {
+		return []uint32{b.table.OID}
+	}
+	var all []uint32
+	for _, l := range b.table.Leaves {
+		if b.covers(l) {
+			all = append(all, l.OID)
+		}
+	}
+	return all
 }
 
 // covers says whether a leaf is one of those that the copy made, or came where
@@ -344,21 +437,33 @@ func (b *back) covers(l Leaf) bool {
 	return err == nil && !l.Default && !l.Upper.Unbounded && !l.Upper.Time.After(until)
 }
 
-// ranges are those of the copy's leaves.
+// ranges are those of the leaves, and what lies between and beyond them: a leaf
+// that somebody has dropped is missed.
 func (b *back) ranges() []rowcopy.Range {
 	var all []rowcopy.Range
-	for _, l := range b.table.Leaves {
-		if !b.covers(l) {
+	last := ""
+	for i, l := range b.table.Leaves {
+		if !b.covers(l) || l.Default {
 			continue
 		}
-		var r rowcopy.Range
+		r := rowcopy.Range{}
 		if !l.Lower.Unbounded {
 			r.Lower = b.key.Typed(l.Lower.Time)
 		}
 		if !l.Upper.Unbounded {
 			r.Upper = b.key.Typed(l.Upper.Time)
 		}
-		all = append(all, r)
+		if r.Lower != last && (i > 0 || r.Lower != "") {
+			all = append(all, rowcopy.Range{Lower: last, Upper: r.Lower})
+		}
+		all, last = append(all, r), r.Upper
+	}
+	end := ""
+	if until, err := b.key.ParseText(b.record.UpperBound); err == nil {
+		end = b.key.Typed(until)
+	}
+	if last != end {
+		all = append(all, rowcopy.Range{Lower: last, Upper: end})
 	}
 	return all
 }
@@ -380,7 +485,7 @@ func (b *back) steps(ctx context.Context, db *pg.DB, spec Spec, o Options, compa
 		}
 	}
 	var steps []Step
-	for _, s := range foreignKeySteps(db, b.keys, []relation{*b.source}, b.foreign) {
+	for _, s := range foreignKeySteps(db, b.keys.early(), []relation{*b.source}, b.foreign) {
 		s.run = catchUp(s.run)
 		steps = append(steps, s)
 	}
@@ -411,6 +516,7 @@ func (b *back) steps(ctx context.Context, db *pg.DB, spec Spec, o Options, compa
 	w := switchover{
 		copied: b.copied, what: "switch " + spec.Table.String() + " back", relations: []uint32{b.table.OID, b.source.OID},
 		locks: append(locks, "LOCK TABLE "+table+" IN ACCESS EXCLUSIVE MODE"),
+		late:  foreignKeySteps(db, b.keys.late(), []relation{*b.source}, b.foreign),
 		body: func(ctx context.Context, q pg.Queryer) ([]string, error) {
 			if now, err := Inspect(ctx, q, spec.Table, spec.Zone); err != nil || !sameLeaves(now, b.table) {
 				return nil, errors.Join(err, errDrift)
@@ -454,9 +560,6 @@ func (b *back) lastSteps(ctx context.Context, db *pg.DB, spec Spec) ([]Step, err
 func (b *back) switchBackSQL(ctx context.Context, db *pg.DB, spec Spec) (sql, locks []string, err error) {
 	if b.record.Kind == splitCopy {
 		return b.unsplitSQL(spec), b.keys.Locks(), nil
-	}
-	if b.before == nil {
-		return nil, nil, pg.WithHint(fmt.Errorf("the record of the conversion of %s is gone", spec.Table), "atlasctl partition cleanup "+spec.Table.String()+" keeps the copy")
 	}
 	v := &converted{table: b.table, manifest: b.manifest, before: b.before.Manifest, inbound: b.before.Inbound.Keys}
 	v.guards = b.before.Inbound.guards(spec.Table, b.table.Owner)

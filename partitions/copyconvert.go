@@ -93,7 +93,7 @@ func (s *survey) inspectCopying(ctx context.Context, db *pg.DB, spec Spec, o Opt
 	if err := s.chooseIdentity(ctx, db, spec, o, c); err != nil {
 		return nil, err
 	}
-	if err := c.inspectCopy(ctx, db, spec); err != nil {
+	if err := c.inspectCopy(ctx, db, spec, db.Server.Major()); err != nil {
 		return nil, err
 	}
 	c.checkRecord(func(id, message, fix string) { s.block(id, spec.Table.String(), message, nil, fix) })
@@ -113,6 +113,11 @@ func (s *survey) inspectCopying(ctx context.Context, db *pg.DB, spec Spec, o Opt
 	if o.Copying.diskUnknown() {
 		s.warnings = append(s.warnings, diskUnknown(spec.Table, c.bytes))
 	}
+	published, err := publishCopy(ctx, db, spec)
+	if err != nil {
+		return nil, err
+	}
+	s.warnings = append(s.warnings, published...)
 	if err := s.copiedRanges(ctx, db, spec, c); err != nil {
 		return nil, err
 	}
@@ -180,7 +185,7 @@ func wrongInKey(ctx context.Context, q pg.Queryer, table uint32, ix Index) ([]st
 func (o CopyOptions) checkDisk(size int64, block func(message, fix string)) error {
 	l := o.Limits
 	if l.Budget > 0 && l.Budget < size {
-		block(fmt.Sprintf("the copy will take about %d MB, more than the disk budget of %d MB", size>>20, l.Budget>>20), "--disk-budget, with what there is")
+		block(fmt.Sprintf("the copy will take about %d kB, more than the disk budget of %d kB", size>>10, l.Budget>>10), "--disk-budget, with what there is")
 	}
 	if l.DiskFree == nil {
 		return nil
@@ -325,7 +330,7 @@ func (s *survey) copySteps(ctx context.Context, db *pg.DB, spec Spec, o Options,
 		return nil, err
 	}
 	steps = append(steps, s.copySwitchSteps(db, spec, o, c)...)
-	return append(c.restart(db, spec, steps), analyzeStep(db, spec, false)), nil
+	return append(append(c.restart(db, spec, steps), c.plannedRelease()...), analyzeStep(db, spec, false)), nil
 }
 
 // copySwitchSteps give the copy the table's name.
@@ -341,6 +346,7 @@ func (s *survey) copySwitchSteps(db *pg.DB, spec Spec, o Options, c *copying) []
 	w := switchover{
 		copied: planned, what: "switch " + spec.Table.String(), relations: []uint32{s.table.OID},
 		locks: append(locks, "LOCK TABLE "+table+" IN ACCESS EXCLUSIVE MODE"),
+		late:  foreignKeySteps(db, c.keys.late(), c.relations(), c.foreign),
 		body:  s.unchanged(db, sql),
 		committed: func(ctx context.Context, q pg.Queryer) (bool, error) {
 			t, err := Inspect(ctx, q, spec.Table, spec.Zone)

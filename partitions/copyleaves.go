@@ -43,6 +43,11 @@ func replacedName(table pg.Name) pg.Name {
 func (c *copying) routerSQL() []string {
 	var d ddl
 	router := c.routerName.SQL()
+	d.add("%s", pg.Do(`BEGIN
+  IF pg_catalog.to_regclass('atlasctl.copy') IS NULL THEN
+    RAISE EXCEPTION 'the schema atlasctl, where a copy is recorded, is not there or older' USING HINT = 'Any command of atlasctl that writes makes it.';
+  END IF;
+END`))
 	d.add("CREATE TABLE %s (LIKE %s INCLUDING GENERATED) PARTITION BY RANGE (%s)", router, c.like.SQL(), pg.Ident(c.key.Column))
 	d.add("%s", pg.CloseSQL("TABLE", router))
 	d.add("ALTER TABLE %s OWNER TO %s", router, pg.Ident(c.template.owner))
@@ -229,6 +234,31 @@ func foreignKeysOn(ctx context.Context, q pg.Queryer, tables []uint32) ([]foreig
 	return all, nil
 }
 
+// plannedRelease is the step release before there is anything to be released.
+func (c *copying) plannedRelease() []Step {
+	if len(c.keys) == 0 {
+		return nil
+	}
+	s := Step{Name: "release", Lock: "ACCESS EXCLUSIVE on what its foreign keys reference, no scan", Reversible: true}
+	for _, k := range c.keys {
+		s.SQL = append(s.SQL, fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s", c.source.Name.With(replacedName(c.table).Table).SQL(), pg.Ident(k.Name)))
+	}
+	return []Step{s}
+}
+
+// early are the foreign keys that act on what refers to a row that is deleted.
+// They do no harm to rows of a copy that lag behind; others would refuse the
+// deletion for them, and come last.
+func (m Manifest) early() Manifest {
+	return slices.DeleteFunc(slices.Clone(m), func(k Object) bool { return !actsOnDelete(k) })
+}
+
+func (m Manifest) late() Manifest { return slices.DeleteFunc(slices.Clone(m), actsOnDelete) }
+
+func actsOnDelete(k Object) bool {
+	return strings.Contains(foreignKeyOf(k), " ON DELETE CASCADE") || strings.Contains(foreignKeyOf(k), " ON DELETE SET ")
+}
+
 // foreignKeySteps are those that give tables the foreign keys of the table, each
 // without a scan under a lock: attaching adopts a valid one.
 func foreignKeySteps(db *pg.DB, keys Manifest, tables []relation, there []foreignKeyOn) []Step {
@@ -254,7 +284,7 @@ func foreignKeySteps(db *pg.DB, keys Manifest, tables []relation, there []foreig
 			}
 		}
 	}
-	steps := []Step{
+	return []Step{
 		lockedStep(db, Step{
 			Name: "foreign keys", Lock: "SHARE ROW EXCLUSIVE on what they reference", Reversible: true, Done: len(add) == 0,
 		}, pg.Locked{
@@ -266,7 +296,6 @@ func foreignKeySteps(db *pg.DB, keys Manifest, tables []relation, there []foreig
 		}, add),
 		outsideStep(db, Step{Name: "validate foreign keys", Lock: "none on the table", Reversible: true, Scans: true, Done: len(validate) == 0}, validate...),
 	}
-	return steps
 }
 
 // foreignKeyOf is a foreign key's definition without its table and name:

@@ -45,11 +45,12 @@ type copying struct {
 	copied  bool
 	bare    map[uint32][]string // by leaf, the indexes that it has
 	taken   map[string]bool     // names that others bear where leaves live
+	drift   []string            // what leaves lack that the table has by now, or have too much
 	foreign []foreignKeyOn
 }
 
 // inspectCopy reads how far a copy is.
-func (c *copying) inspectCopy(ctx context.Context, q pg.Queryer, spec Spec) error {
+func (c *copying) inspectCopy(ctx context.Context, q pg.Queryer, spec Spec, major int) error {
 	c.routerName = routerName(c.table)
 	router, err := Inspect(ctx, q, c.routerName, spec.Zone)
 	switch {
@@ -80,6 +81,9 @@ func (c *copying) inspectCopy(ctx context.Context, q pg.Queryer, spec Spec) erro
 		return err
 	}
 	if err := c.readTaken(ctx, q); err != nil {
+		return err
+	}
+	if err := c.readDrift(ctx, q, major); err != nil {
 		return err
 	}
 	c.foreign, err = foreignKeysOn(ctx, q, c.leafOIDs())
@@ -128,7 +132,7 @@ func (c *copying) steps(db *pg.DB, o Options) []Step {
 	steps := []Step{c.leavesStep(db), c.logStep(db, begun)}
 	steps = append(steps, c.copyStep(db, o, begun), c.indexStep(db, o, begun))
 	if c.copied || !begun {
-		steps = append(steps, foreignKeySteps(db, c.keys, c.relations(), c.foreign)...)
+		steps = append(steps, foreignKeySteps(db, c.keys.early(), c.relations(), c.foreign)...)
 	}
 	return append(steps, c.verifyStep(db, o, begun))
 }
@@ -156,6 +160,7 @@ func (c *copying) logStep(db *pg.DB, begun bool) Step {
 	future := rowcopy.Copy{
 		From: rowcopy.End{Name: c.source.Name, OID: c.source.OID, Fill: c.fill}, To: rowcopy.End{Name: c.routerName},
 		Columns: c.columns, Identity: rowcopy.IdentityColumns(c.unique, c.key.Column), Key: c.key.Column, Log: c.source.OID,
+		Owner: c.template.owner,
 	}
 	where := fmt.Sprintf("schema_name = %s AND table_name = %s AND state = 'running'", pg.Literal(c.table.Schema), pg.Literal(c.table.Table))
 	record := func(filenode, shape string) string {
@@ -171,6 +176,9 @@ FROM pg_class c WHERE c.oid = %s::pg_catalog.regclass`,
 	return lockedStep(db, Step{Name: "log", Lock: "SHARE ROW EXCLUSIVE", Reversible: true, Done: begun && c.logged}, pg.Locked{
 		What: "log the changes of " + c.source.Name.String(), Locks: locks, Relations: []uint32{c.source.OID},
 		Body: func(ctx context.Context, q pg.Queryer) ([]string, error) {
+			if begun { // somebody has disabled or dropped the trigger, and nobody knows since when
+				return nil, fmt.Errorf("the log of %s is not written to any more: %w", c.source.Name, rowcopy.ErrRewritten)
+			}
 			filenode, shape, err := rowcopy.Probe(ctx, q, c.source.OID)
 			if err != nil {
 				return nil, err
@@ -220,6 +228,7 @@ func (c *copying) throttle(o Options) *rowcopy.Throttle {
 func (c *copying) copyStep(db *pg.DB, o Options, begun bool) Step {
 	step := Step{Name: "copy", Lock: "ACCESS SHARE", Scans: true, Reversible: true, Done: begun && c.copied, SQL: []string{}}
 	step.run = func(ctx context.Context) (pg.Held, error) {
+		defer c.still(ctx, db)
 		b := rowcopy.Bulk{Jobs: o.jobs(), Throttle: c.throttle(o)}
 		if o.OnEvent != nil {
 			b.OnProgress = func(p rowcopy.Progress) { event(o, Event{Table: c.table, Step: "copy", Progress: &p}) }
@@ -260,6 +269,10 @@ func (c *copying) indexStep(db *pg.DB, o Options, begun bool) Step {
 		run: func(ctx context.Context) (pg.Held, error) {
 			throttle := c.throttle(o)
 			copied := c.rowCopy()
+			defer c.still(ctx, db)
+			if err := copied.Tell(ctx, db, "building indexes", "", 0); err != nil {
+				return pg.Held{}, err
+			}
 			return pg.Held{}, rowcopy.Each(ctx, db, o.jobs(), len(all), func(ctx context.Context, own *pg.DB, i int) error {
 				for _, sql := range all[i] {
 					if err := throttle.Wait(ctx); err != nil {
@@ -283,9 +296,10 @@ func (c *copying) indexStep(db *pg.DB, o Options, begun bool) Step {
 // verifyStep compares the copy with its source, range by range.
 func (c *copying) verifyStep(db *pg.DB, o Options, begun bool) Step {
 	return Step{
-		Name: "compare", Lock: "ACCESS SHARE", Scans: true, Reversible: true, SQL: []string{}, Done: begun && c.record.Verified,
+		Name: "compare", Lock: "ACCESS SHARE", Scans: true, Reversible: true, SQL: []string{c.planned().CompareSQL(c.ranges())}, Done: begun && c.record.Verified,
 		run: func(ctx context.Context) (pg.Held, error) {
 			copied := c.rowCopy()
+			defer c.still(ctx, db)
 			throttle := c.throttle(o)
 			if err := copied.CatchUp(ctx, db, throttle); err != nil {
 				return pg.Held{}, err
@@ -309,25 +323,78 @@ func (c *copying) failed(ctx context.Context, db *pg.DB, err error) error {
 	return errors.Join(err, noted)
 }
 
+// abortCommand ends a copy.
+func abortCommand(kind copyKind, table pg.Name) string {
+	if kind == splitCopy {
+		return "atlasctl partition split " + table.String() + " --abort"
+	}
+	return "atlasctl partition convert " + table.String() + " --strategy copy --abort"
+}
+
+// still notes that nobody is at work, also when ctx is done.
+func (c *copying) still(ctx context.Context, db *pg.DB) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	if err := c.rowCopy().Tell(ctx, db, "", "", 0); err != nil {
+		db.Log.DebugContext(ctx, "note that nobody is at work", "error", err)
+	}
+}
+
 // checkRecord is what stands in the way of going on with a copy.
 func (c *copying) checkRecord(block func(id, message, fix string)) {
 	r := c.record
 	if r == nil {
 		return
 	}
-	abort := fmt.Sprintf("atlasctl partition %s %s --abort", c.kind, c.table)
+	abort := abortCommand(c.kind, c.table)
 	switch {
 	case r.Kind != c.kind:
 		block("ATL-PART-070", fmt.Sprintf("a copy for %s is under way, or what it replaced is still kept", r.Kind),
-			fmt.Sprintf("atlasctl partition cleanup %s drops what was replaced; atlasctl partition %s %s --abort ends a copy", c.table, r.Kind, c.table))
+			fmt.Sprintf("atlasctl partition cleanup %s drops what was replaced; %s ends a copy", c.table, abortCommand(r.Kind, c.table)))
 	case r.Failure != "":
 		block("ATL-PART-071", "the copy is not what its source is, and is never switched to: "+r.Failure, abort+", then begin again")
+	case len(c.drift) > 0 && r.State == copyRunning:
+		block("ATL-PART-087", "since the copy began there were changes that its partitions don't have: "+strings.Join(c.drift, ", "), "take them back, or "+abort+", then begin again")
 	case r.SourceOID != c.source.OID:
 		block("ATL-PART-072", fmt.Sprintf("the copy that is recorded was one of another table of the name %s", c.table), abort)
 	}
 }
 
-// user is a transaction with a snapshot.
+// readDrift compares a leaf with the table, as far as leaves have to be like it.
+func (c *copying) readDrift(ctx context.Context, q pg.Queryer, major int) error {
+	if len(c.leaves) == 0 || c.record.State != copyRunning {
+		return nil
+	}
+	leaf := c.leaves[len(c.leaves)-1]
+	is, err := ReadManifest(ctx, q, leaf.OID, major)
+	if err != nil {
+		return err
+	}
+	want := c.template.manifest
+	for _, o := range want.Of(kindColumn, kindCheck) {
+		has, ok := is.Find(o.Kind, o.Name)
+		if !ok || o.Kind == kindColumn && o.Name != c.key.Column && columnFacts(has) != columnFacts(o) {
+			c.drift = append(c.drift, o.Kind+" "+o.Name)
+		}
+	}
+	for _, o := range is.Of(kindCheck, kindForeignKey) {
+		if _, ok := want.Find(o.Kind, o.Name); !ok {
+			c.drift = append(c.drift, o.Kind+" "+o.Name+", which is gone")
+		}
+	}
+	expected := map[string]bool{}
+	for _, ix := range c.leafIndexes(leaf.Name) {
+		expected[ix.Name] = true
+	}
+	for _, name := range c.bare[leaf.OID] {
+		if !expected[name] {
+			c.drift = append(c.drift, "index "+name+", whose like is gone")
+		}
+	}
+	return nil
+}
+
+// snapshotUser is a transaction with a snapshot.
 type snapshotUser struct {
 	Transaction string
 	PID         int
@@ -388,6 +455,9 @@ type switchover struct {
 	// body looks under the locks and returns what to do.
 	body      func(ctx context.Context, q pg.Queryer) ([]string, error)
 	committed func(ctx context.Context, q pg.Queryer) (bool, error)
+	// late are steps that need both ends to be the same, and to stay so: foreign
+	// keys, which else would refuse for a row that is gone from the source already.
+	late []Step
 }
 
 // errLogged is a log that has entries again.
@@ -428,6 +498,20 @@ func (s switchover) run(ctx context.Context, db *pg.DB, until time.Time) (held p
 		empty, err := s.copied.Empty(ctx, db)
 		if err != nil {
 			return held, err
+		}
+		if empty && len(s.late) > 0 {
+			for _, step := range s.late {
+				if step.Done {
+					continue
+				}
+				h, err := step.run(ctx)
+				held = held.Add(h)
+				if err != nil {
+					return held, err
+				}
+			}
+			s.late = nil
+			continue // what has been logged meanwhile first
 		}
 		if empty {
 			h, err := db.RunLocked(ctx, pg.Locked{
@@ -482,12 +566,20 @@ func (s switchover) under(ctx context.Context, q pg.Queryer) ([]string, error) {
 	if !empty {
 		return nil, errLogged
 	}
+	if err := s.copied.Unchanged(ctx, q); err != nil {
+		return nil, err
+	}
 	return s.body(ctx, q)
 }
 
 // script is the switch for psql.
 func (s switchover) script(lockTimeout time.Duration, sql []string) []string {
-	all := append(s.copied.GateSQL(true), waitForOpenTransactions)
-	all = append(append(all, s.copied.GateSQL(false)...), waitForOpenTransactions)
+	all := append(s.copied.GateSQL(lockTimeout, true), waitForOpenTransactions)
+	all = append(append(all, s.copied.GateSQL(lockTimeout, false)...), waitForOpenTransactions)
+	for _, step := range s.late {
+		if !step.Done {
+			all = append(all, step.SQL...)
+		}
+	}
 	return append(all, transaction(lockTimeout, s.locks, append([]string{s.copied.AssertEmptySQL()}, sql...))...)
 }

@@ -55,7 +55,7 @@ func (s *survey) takenBlockers(ctx context.Context, db *pg.DB, spec Spec, names 
 // reservedBlockers are parts of the table that bear a name like those which
 // manifests leave out.
 func (s *survey) reservedBlockers(ctx context.Context, db *pg.DB, spec Spec) error {
-	own := []string{checkName, rowcopy.TriggerName}
+	own := []string{checkName, rowcopy.TriggerName, rowcopy.TruncateTriggerName}
 	for _, ix := range s.indexes {
 		own = append(own, stagingIndex(ix))
 	}

@@ -51,3 +51,32 @@ func (s *survey) publicationWarnings(ctx context.Context, db *pg.DB, spec Spec) 
 	}
 	return nil
 }
+
+// publishCopy are warnings of publications that will send the copy's rows as well:
+// those of all tables, or of the schema where leaves live.
+func publishCopy(ctx context.Context, db *pg.DB, spec Spec) ([]pg.Finding, error) {
+	sql := "SELECT p.pubname::text FROM pg_publication p WHERE p.puballtables"
+	if db.Server.Major() >= 15 {
+		sql += ` UNION SELECT p.pubname::text FROM pg_publication p JOIN pg_publication_namespace s ON s.pnpubid = p.oid
+			JOIN pg_namespace n ON n.oid = s.pnnspid WHERE n.nspname = $1`
+	} else {
+		sql += " AND $1::text IS NOT NULL"
+	}
+	rows, err := db.Query(ctx, sql+" ORDER BY 1", spec.leafName("").Schema)
+	if err != nil {
+		return nil, fmt.Errorf("read publications: %w", err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("read publications: %w", err)
+	}
+	var all []pg.Finding
+	for _, name := range names {
+		all = append(all, pg.Finding{
+			ID: "ATL-PART-086", Severity: pg.Warn, Object: spec.Table.String(),
+			Message: fmt.Sprintf("publication %s sends every row that is copied, from tables that its subscribers may not have", pg.Ident(name)),
+			Fix:     "publish the tables that are wanted by name, at least until the switch",
+		})
+	}
+	return all, nil
+}

@@ -34,10 +34,10 @@ func Revert(ctx context.Context, db *pg.DB, spec Spec, o Options) (ConvertResult
 	}
 	defer unlock()
 	o.startClock(db)
-	compared := false
+	compared, ended := false, false
 	return walk(ctx, r, StateReverted, o, func(ctx context.Context) (steps []Step, blockers []pg.Finding, rows int64, err error) {
 		err = db.Look(ctx, "look at "+spec.Table.String(), func() (err error) {
-			steps, blockers, rows, err = lookAtRevert(ctx, db, spec, o, &compared)
+			steps, blockers, rows, err = lookAtRevert(ctx, db, spec, o, &compared, &ended)
 			return err
 		})
 		return steps, blockers, rows, err
@@ -45,8 +45,9 @@ func Revert(ctx context.Context, db *pg.DB, spec Spec, o Options) (ConvertResult
 }
 
 // lookAtRevert is the runbook of a reversion: of a copy first, if there is one,
-// and then of the conversion. compared is kept between two looks.
-func lookAtRevert(ctx context.Context, db *pg.DB, spec Spec, o Options, compared *bool) (steps []Step, blockers []pg.Finding, rows int64, err error) {
+// and then of the conversion. compared and ended are kept between
+// two looks: whether a copy has been compared, or one that was under way ended.
+func lookAtRevert(ctx context.Context, db *pg.DB, spec Spec, o Options, compared, ended *bool) (steps []Step, blockers []pg.Finding, rows int64, err error) {
 	if err := o.lookAtWindow(ctx, spec); err != nil {
 		return nil, nil, 0, err
 	}
@@ -65,6 +66,7 @@ func lookAtRevert(ctx context.Context, db *pg.DB, spec Spec, o Options, compared
 		steps, err = b.steps(ctx, db, spec, o, compared)
 		return steps, nil, int64(max(b.table.Rows, 0)), err
 	case c != nil:
+		*ended = true
 		steps, err = abortSteps(ctx, db, spec, c)
 		return steps, nil, 0, err
 	}
@@ -72,8 +74,14 @@ func lookAtRevert(ctx context.Context, db *pg.DB, spec Spec, o Options, compared
 		return steps, nil, 0, err
 	}
 	v, err := inspectConverted(ctx, db, spec)
-	if err != nil || len(v.blockers) > 0 {
-		return nil, v.findings(), 0, err
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	if *ended && v.table != nil && v.table.Kind == kindTable && !v.recorded {
+		return nil, nil, 0, nil // there was nothing but the copy
+	}
+	if len(v.blockers) > 0 {
+		return nil, v.blockers, 0, nil
 	}
 	return v.steps(db, spec, o), nil, v.rows, nil
 }
@@ -83,11 +91,23 @@ func PlanRevert(ctx context.Context, db *pg.DB, spec Spec, o Options) (ConvertRe
 	r := ConvertResult{Table: spec.Table, Strategy: Attach, State: StatePlanned, Steps: []Step{}}
 	o.startClock(db)
 	var err error
-	compared := false
-	if r.Steps, r.Findings, r.Rows, err = lookAtRevert(ctx, db, spec, o, &compared); len(r.Findings) > 0 {
-		r.State = StateBlocked
+	compared, ended := false, false
+	if r.Steps, r.Findings, r.Rows, err = lookAtRevert(ctx, db, spec, o, &compared, &ended); err != nil {
+		return r, err
 	}
-	return r, err
+	if len(r.Findings) > 0 {
+		r.State = StateBlocked
+		return r, nil
+	}
+	if c, err := readCopy(ctx, db, spec.Table); err != nil {
+		return r, err
+	} else if c != nil && c.Kind == splitCopy {
+		r.Findings = []pg.Finding{{
+			ID: "ATL-PART-088", Severity: pg.Info, Object: spec.Table.String(),
+			Message: "once the history is one partition again, the conversion itself is taken back; what that takes shows only then",
+		}}
+	}
+	return r, nil
 }
 
 // converted is what the catalogs say of a table that is to be reverted.

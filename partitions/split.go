@@ -77,7 +77,8 @@ func lookAtSplit(ctx context.Context, db *pg.DB, spec Spec, o Options) ([]Step, 
 		return nil, nil, 0, err
 	}
 	steps = append(steps, s.switchSteps(db, spec, o)...)
-	return s.restart(db, spec, steps), s.findings, int64(max(s.parent.HistoryLeaf().Rows, 0)), nil
+	steps = append(s.restart(db, spec, steps), s.plannedRelease()...)
+	return append(steps, analyzeStep(db, spec, false)), s.findings, int64(max(s.parent.HistoryLeaf().Rows, 0)), nil
 }
 
 // splitLaterSteps are what is left once the leaves have taken the history's
@@ -147,7 +148,7 @@ func inspectSplit(ctx context.Context, db *pg.DB, spec Spec, o Options) (*splitt
 	if err := s.readKeys(ctx, db); err != nil {
 		return s, err
 	}
-	if err := s.inspectCopy(ctx, db, spec); err != nil {
+	if err := s.inspectCopy(ctx, db, spec, db.Server.Major()); err != nil {
 		return s, err
 	}
 	s.checkRecord(s.block)
@@ -160,6 +161,11 @@ func inspectSplit(ctx context.Context, db *pg.DB, spec Spec, o Options) (*splitt
 	if o.Copying.diskUnknown() {
 		s.findings = append(s.findings, diskUnknown(spec.Table, s.bytes))
 	}
+	published, err := publishCopy(ctx, db, spec)
+	if err != nil {
+		return s, err
+	}
+	s.findings = append(s.findings, published...)
 	return s, s.chooseLeaves(ctx, db, spec, *history)
 }
 
@@ -247,6 +253,7 @@ func (s *splitting) switchSteps(db *pg.DB, spec Spec, o Options) []Step {
 	w := switchover{
 		copied: planned, what: "divide the history of " + spec.Table.String(), relations: []uint32{s.parent.OID, s.source.OID},
 		locks: locks,
+		late:  foreignKeySteps(db, s.keys.late(), s.relations(), s.foreign),
 		body: func(ctx context.Context, q pg.Queryer) ([]string, error) {
 			if now, err := Inspect(ctx, q, spec.Table, spec.Zone); err != nil || !sameLeaves(now, s.parent) {
 				return nil, errors.Join(err, errDrift)

@@ -78,25 +78,28 @@ const scriptBlocks = 1024
 func (c Copy) ScriptSQL() string {
 	tid := func(n string) string { return "pg_catalog.format('(%s,0)', " + n + ")::tid" }
 	return pg.Do(fmt.Sprintf(`DECLARE
-  s record;
+  part record;
   block bigint;
   until bigint;
   copied bigint;
 BEGIN
-  FOR s IN SELECT x.copy_id, x.first_block, x.next_block, x.end_block FROM atlasctl.copy_stretch x JOIN atlasctl.copy c ON c.id = x.copy_id
+  IF %s::pg_catalog.regclass::oid <> %d THEN
+    RAISE EXCEPTION 'this script was made for another table of that name';
+  END IF;
+  FOR part IN SELECT x.copy_id, x.first_block, x.next_block, x.end_block FROM atlasctl.copy_stretch x JOIN atlasctl.copy c ON c.id = x.copy_id
            WHERE c.source_oid = %d AND c.state = 'running' ORDER BY 2 LOOP
-    block := s.next_block;
-    WHILE block < s.end_block LOOP
-      until := least(block + %d, s.end_block);
+    block := part.next_block;
+    WHILE block < part.end_block LOOP
+      until := least(block + %d, part.end_block);
       %s;
       GET DIAGNOSTICS copied = ROW_COUNT;
       UPDATE atlasctl.copy_stretch x SET next_block = until, rows = rows + copied
-      WHERE x.copy_id = s.copy_id AND x.first_block = s.first_block;
+      WHERE x.copy_id = part.copy_id AND x.first_block = part.first_block;
       COMMIT;
       block := until;
     END LOOP;
   END LOOP;
-END`, c.Log, scriptBlocks, strings.ReplaceAll(c.chunkSQL(tid("block"), tid("until")), "\n", "\n      ")))
+END`, pg.Literal(c.From.Name.SQL()), c.From.OID, c.Log, scriptBlocks, strings.ReplaceAll(c.chunkSQL(tid("block"), tid("until")), "\n", "\n      ")))
 }
 
 // Bulk is how the bulk of the rows is copied.
@@ -137,6 +140,9 @@ func (c Copy) Run(ctx context.Context, db *pg.DB, b Bulk) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if err := b.Throttle.Look(ctx, db); err != nil {
+		return err
+	}
 	queue := make(chan stretch, len(left))
 	for _, s := range left {
 		queue <- s
@@ -250,7 +256,7 @@ func (c Copy) lockSource(ctx context.Context, q pg.Queryer) error {
 	if _, err := q.Exec(ctx, "LOCK TABLE ONLY "+c.From.Name.SQL()+" IN ACCESS SHARE MODE"); err != nil {
 		return gone(c, err)
 	}
-	return c.unchanged(ctx, q)
+	return c.Unchanged(ctx, q)
 }
 
 // gone is [ErrRewritten] for a table that is not there any more.

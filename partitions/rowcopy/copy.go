@@ -16,8 +16,12 @@ import (
 // Schema is where logs are.
 const Schema = "atlasctl"
 
-// TriggerName is the trigger that fills the log.
-const TriggerName = "atlasctl_copy_log"
+// TriggerName is the trigger that fills the log, TruncateTriggerName the one that
+// notes that a table was emptied.
+const (
+	TriggerName         = "atlasctl_copy_log"
+	TruncateTriggerName = "atlasctl_copy_truncate"
+)
 
 // End is one of the two tables of a copy.
 type End struct {
@@ -41,6 +45,7 @@ type Copy struct {
 	Key      string   // the partition key, one of them
 	KeyType  string   // pg_type.typname
 	Log      uint32   // names the log: the OID of the first source
+	Owner    string   // of both ends
 	// Filenode and Shape are the source's as it was when the log began.
 	Filenode uint32
 	Shape    string
@@ -140,6 +145,8 @@ func (c Copy) BeginSQL() []string {
 		fmt.Sprintf("CREATE INDEX %s ON %s (at) WHERE at IS NOT NULL", pg.Ident(c.logIndex().Table), log),
 		c.logFunctionSQL(),
 		pg.CloseSQL("FUNCTION", c.function()),
+		// Making a partition clones the trigger, for which the owner needs the right.
+		fmt.Sprintf("GRANT EXECUTE ON FUNCTION %s TO %s", c.function(), pg.Ident(c.Owner)),
 	}
 	return append(sql, c.LogSQL(c.From.Name)...)
 }
@@ -150,12 +157,15 @@ func (c Copy) LogSQL(table pg.Name) []string {
 		fmt.Sprintf("CREATE TRIGGER %s AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION %s",
 			pg.Ident(TriggerName), table.SQL(), c.function()),
 		fmt.Sprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", table.SQL(), pg.Ident(TriggerName)),
+		fmt.Sprintf("CREATE TRIGGER %s AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s()",
+			pg.Ident(TruncateTriggerName), table.SQL(), c.log().SQL()),
+		fmt.Sprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", table.SQL(), pg.Ident(TruncateTriggerName)),
 	}
 }
 
 // UnlogSQL ends the log of a table.
 func UnlogSQL(table pg.Name) string {
-	return fmt.Sprintf("DROP TRIGGER IF EXISTS %s ON %s", pg.Ident(TriggerName), table.SQL())
+	return fmt.Sprintf("DROP TRIGGER IF EXISTS %[1]s ON %[3]s;\nDROP TRIGGER IF EXISTS %[2]s ON %[3]s", pg.Ident(TriggerName), pg.Ident(TruncateTriggerName), table.SQL())
 }
 
 // TurnSQL prepares the log, which is empty, for the way back: what mirrored logs
@@ -205,8 +215,9 @@ func Probe(ctx context.Context, q pg.Queryer, table uint32) (filenode uint32, sh
 	return filenode, shape, nil
 }
 
-// unchanged is [ErrRewritten] if the source is not what it was.
-func (c Copy) unchanged(ctx context.Context, q pg.Queryer) error {
+// Unchanged is [ErrRewritten] if the source is not what it was. Under a lock it
+// stays what it is.
+func (c Copy) Unchanged(ctx context.Context, q pg.Queryer) error {
 	filenode, shape, err := Probe(ctx, q, c.From.OID)
 	if err == nil && (filenode != c.Filenode || shape != c.Shape) {
 		err = ErrRewritten

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -56,6 +57,9 @@ func (c Copy) replay(ctx context.Context, q pg.Queryer, tids []string) error {
 	if _, err := q.Exec(ctx, byIndex, pgx.QueryExecModeSimpleProtocol); err != nil {
 		return err
 	}
+	if err := c.replayable(ctx, q, tids); err != nil {
+		return err
+	}
 	for _, sql := range append(c.replaySQL(picked), "DELETE FROM "+c.log().SQL()+" WHERE "+picked) {
 		if _, err := q.Exec(ctx, sql, tids); err != nil {
 			return err
@@ -63,6 +67,44 @@ func (c Copy) replay(ctx context.Context, q pg.Queryer, tids []string) error {
 	}
 	_, err := q.Exec(ctx, anyhow, pgx.QueryExecModeSimpleProtocol)
 	return err
+}
+
+// ErrNullKey is a row without a partition key, which no leaf holds.
+var ErrNullKey = errors.New("has rows whose partition key is NULL, which no partition holds")
+
+// replayable is an error if one of the entries says what no replay can follow.
+func (c Copy) replayable(ctx context.Context, q pg.Queryer, tids []string) error {
+	var emptied, null bool
+	var same []string
+	for i, column := range c.Identity {
+		if column != c.Key {
+			same = append(same, fmt.Sprintf("s.%s = l.%s", pg.Ident(column), logColumn(i)))
+		}
+	}
+	sql := fmt.Sprintf(`SELECT coalesce(bool_or(num_nonnulls(%s) = 0), false),
+		coalesce(bool_or(%s IS NULL AND EXISTS (SELECT FROM %s s WHERE %s AND s.%s IS NULL)), false) FROM %s l WHERE %s`,
+		c.logColumns("l"), c.logKey(), c.from(), strings.Join(append(same, "true"), " AND "), pg.Ident(c.Key), c.log().SQL(), "l."+picked)
+	if err := q.QueryRow(ctx, sql, tids).Scan(&emptied, &null); err != nil {
+		return err
+	}
+	switch {
+	case emptied:
+		return fmt.Errorf("%s %w", c.From.Name, ErrRewritten)
+	case null:
+		return pg.WithHint(fmt.Errorf("%s %w", c.From.Name, ErrNullKey), "correct or delete them; --fill-null-key, given from the beginning of a copy, gives them one")
+	}
+	return nil
+}
+
+// warm lets a session read what it will need of the catalogs while nobody waits
+// for it.
+func (c Copy) warm(ctx context.Context, db *pg.DB) error {
+	tx, err := db.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	err = c.replay(ctx, tx, []string{})
+	return errors.Join(err, rollback(ctx, tx))
 }
 
 // sweep is a way through the log, page by page, so that what was replayed
@@ -115,10 +157,7 @@ func (c Copy) CatchUp(ctx context.Context, db *pg.DB, throttle *Throttle) error 
 	}
 	tell := time.Now()
 	for yields := 0; ; {
-		if err := throttle.Look(ctx, db); err != nil {
-			return err
-		}
-		if err := throttle.Wait(ctx); err != nil {
+		if err := throttle.Hold(ctx, db); err != nil {
 			return err
 		}
 		if time.Since(tell) > watchEvery {
@@ -158,8 +197,9 @@ func (c Copy) CatchUp(ctx context.Context, db *pg.DB, throttle *Throttle) error 
 			// Two rows have changed places in a unique key, and the other one's entry
 			// lies further on: take them together.
 			s.most *= 4
-		case yield(err) && yields < replayTries:
+		case (yield(err) || pg.Code(err) == pg.CodeUniqueViolation) && yields < replayTries:
 			yields++
+			s.after = beginning // what it waits for may lie before
 			if err := pg.Sleep(ctx, 50*time.Millisecond); err != nil {
 				return err
 			}
@@ -218,8 +258,11 @@ func (c Copy) drain(ctx context.Context, db *pg.DB) (err error) {
 	if err != nil {
 		return err
 	}
+	whole := ctx
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
 	defer func() {
-		if pg.Code(err) == pg.CodeQueryCanceled && ctx.Err() == nil {
+		if err != nil && whole.Err() == nil && (ctx.Err() != nil || pg.Code(err) == pg.CodeQueryCanceled) {
 			err = fmt.Errorf("%w: %w", ErrBehind, err)
 		}
 		if err != nil {
@@ -231,7 +274,7 @@ func (c Copy) drain(ctx context.Context, db *pg.DB) (err error) {
 	if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = '200ms'; SET LOCAL statement_timeout = %d", drainTimeout.Milliseconds()), pgx.QueryExecModeSimpleProtocol); err != nil {
 		return err
 	}
-	if err := c.unchanged(ctx, tx); err != nil {
+	if err := c.Unchanged(ctx, tx); err != nil {
 		return err
 	}
 	s := sweep{after: beginning, most: FinalMost + 1}
@@ -247,8 +290,14 @@ func (c Copy) drain(ctx context.Context, db *pg.DB) (err error) {
 			return err
 		}
 	}
-	if err := c.settle(ctx, tx); err != nil {
+	var aside bool
+	if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+c.aside().SQL()+")").Scan(&aside); err != nil {
 		return err
+	}
+	if aside {
+		if err := c.settle(ctx, tx); err != nil {
+			return err
+		}
 	}
 	var left bool
 	if err := tx.QueryRow(ctx, fmt.Sprintf("SELECT EXISTS (SELECT FROM %s) OR EXISTS (SELECT FROM %s)", c.log().SQL(), c.aside().SQL())).Scan(&left); err != nil {

@@ -103,7 +103,7 @@ func (t *Throttle) judge(ctx context.Context, db *pg.DB) (string, error) {
 	case l.Lag > 0 && b.Replicas > 0 && *b.Lag > l.Lag.Seconds():
 		return fmt.Sprintf("a replica is %.0f s behind, more than --max-lag %s", *b.Lag, l.Lag), nil
 	case l.WAL > 0 && b.WAL > l.WAL:
-		return fmt.Sprintf("a replication slot keeps %d MB of WAL, more than --max-wal %d MB", b.WAL>>20, l.WAL>>20), nil
+		return fmt.Sprintf("a replication slot keeps %s of WAL, more than --max-wal %s", size(b.WAL), size(l.WAL)), nil
 	case l.Load > 0 && b.Load == nil:
 		return "the load can't be seen: it takes the role pg_monitor", nil
 	case l.Load > 0 && *b.Load > l.Load:
@@ -116,12 +116,12 @@ func (t *Throttle) judge(ctx context.Context, db *pg.DB) (string, error) {
 
 func (t *Throttle) judgeDisk(ctx context.Context, db *pg.DB) (string, error) {
 	if l := t.limits; l.Budget > 0 {
-		size, err := t.size(ctx, db)
+		taken, err := t.size(ctx, db)
 		if err != nil {
 			return "", fmt.Errorf("look at the size of the copy: %w", err)
 		}
-		if size > l.Budget {
-			return fmt.Sprintf("the copy takes %d MB, more than the disk budget of %d MB", size>>20, l.Budget>>20), nil
+		if taken > l.Budget {
+			return fmt.Sprintf("the copy takes %s, more than the disk budget of %s", size(taken), size(l.Budget)), nil
 		}
 	}
 	if l := t.limits; l.DiskFree != nil {
@@ -130,10 +130,33 @@ func (t *Throttle) judgeDisk(ctx context.Context, db *pg.DB) (string, error) {
 			return fmt.Sprintf("how much disk is free can't be seen any more: %v", err), nil
 		}
 		if free < l.Free {
-			return fmt.Sprintf("%d MB of the disk are free, %d MB have to stay so", free>>20, l.Free>>20), nil
+			return fmt.Sprintf("%s of the disk are free, %s have to stay so", size(free), size(l.Free)), nil
 		}
 	}
 	return "", nil
+}
+
+// Hold looks, and waits as long as there is a reason to.
+func (t *Throttle) Hold(ctx context.Context, db *pg.DB) error {
+	for {
+		if err := t.Look(ctx, db); err != nil {
+			return err
+		}
+		if t.Reason() == "" {
+			return nil
+		}
+		if err := pg.Sleep(ctx, watchEvery); err != nil {
+			return err
+		}
+	}
+}
+
+// size is a number of bytes in words.
+func size(n int64) string {
+	if n < 10<<20 {
+		return fmt.Sprintf("%d kB", n>>10)
+	}
+	return fmt.Sprintf("%d MB", n>>20)
 }
 
 // Reason is why to wait; "" for none.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/atlasctl/atlasctl/ops/pg"
 )
@@ -17,81 +18,82 @@ func of(record string, columns []string) string {
 	return strings.Join(names, ", ")
 }
 
-// entriesBody writes what changes into the log.
-func (c Copy) entriesBody() string {
+// logsSQL writes what changes into the log.
+func (c Copy) logsSQL() string {
 	log, news, olds := c.log().SQL(), of("NEW", c.Identity), of("OLD", c.Identity)
 	return fmt.Sprintf(`IF TG_OP <> 'DELETE' THEN
     INSERT INTO %s VALUES (NEW.ctid, %s);
   END IF;
   IF TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND ROW(%s) IS DISTINCT FROM ROW(%s) THEN
     INSERT INTO %s VALUES (NULL, %s);
-  END IF;
-  RETURN NULL;`, log, news, olds, news, log, olds)
+  END IF;`, log, news, olds, news, log, olds)
+}
+
+// emptiedSQL writes an entry without an identity: no replay can follow TRUNCATE.
+func (c Copy) emptiedSQL() string {
+	return fmt.Sprintf("IF TG_OP = 'TRUNCATE' THEN\n    INSERT INTO %s DEFAULT VALUES;\n    RETURN NULL;\n  END IF;", c.log().SQL())
 }
 
 func (c Copy) functionSQL(body string) string {
-	return fmt.Sprintf("CREATE OR REPLACE FUNCTION %s RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $log$\nBEGIN\n  %s\nEND\n$log$",
+	return fmt.Sprintf("CREATE OR REPLACE FUNCTION %s RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $log$\nDECLARE\n  missed boolean := false;\nBEGIN\n  %s\nEND\n$log$",
 		c.function(), body)
 }
 
 // logFunctionSQL makes the trigger's function, or makes it log again.
-func (c Copy) logFunctionSQL() string { return c.functionSQL(c.entriesBody()) }
+func (c Copy) logFunctionSQL() string {
+	return c.functionSQL(c.emptiedSQL() + "\n  " + c.logsSQL() + "\n  RETURN NULL;")
+}
 
-// mirrorSetting tells a function that mirrors from one that logs.
+// mirrorMark tells a function that mirrors from one that logs.
 const mirrorMark = "-- mirrors since transaction "
 
 // mirrorSQL makes the function write to both ends, for transactions whose
 // snapshot sees this one: for them both are the same from now on, at any moment.
 // Others go on logging: what they would have to change in the target they may
-// not see.
-func (c Copy) mirrorSQL() string {
-	const transaction = "<transaction>"
-	value := func(record, column string) string {
-		v := record + "." + pg.Ident(column)
-		if column == c.Key && c.From.Fill != "" {
-			v = fmt.Sprintf("coalesce(%s, %s)", v, c.From.Fill)
-		}
-		return v
-	}
-	at := func(record string) string {
+// not see. Like a replay it re-reads the source, for a row may have been changed
+// again by a trigger of the user's. What it can't do, whatever the reason, it
+// logs: the application's statement never fails for it. After a while it only
+// logs, lest a run that has died make everybody write twice for ever.
+func (c Copy) mirrorSQL(atMost time.Duration) string {
+	const transaction, until = "<transaction>", "<until>"
+	at := func(e End, alias, record string) string {
 		same := make([]string, len(c.Identity))
 		for i, column := range c.Identity {
-			same[i] = fmt.Sprintf("%s = %s", c.To.value("t", column, c.Key), value(record, column))
+			value := record + "." + pg.Ident(column)
+			if column == c.Key && c.From.Fill != "" {
+				value = fmt.Sprintf("coalesce(%s, %s)", value, c.From.Fill)
+			}
+			same[i] = e.value(alias, column, c.Key) + " = " + value
 		}
 		return strings.Join(same, " AND ")
 	}
-	values, set := make([]string, len(c.Columns)), make([]string, len(c.Columns))
-	for i, column := range c.Columns {
-		values[i] = value("NEW", column)
-		set[i] = pg.Ident(column) + " = " + values[i]
-	}
 	to := c.To.sql()
 	body := fmt.Sprintf(`%s%s
-  IF NOT pg_visible_in_snapshot('%s', pg_current_snapshot()) THEN
   %s
-  END IF;
-  IF TG_OP = 'DELETE' THEN
-    DELETE FROM %s t WHERE %s;
+  IF clock_timestamp() > '%s' OR NOT pg_visible_in_snapshot('%s', pg_current_snapshot()) THEN
+  %s
     RETURN NULL;
   END IF;
-  IF TG_OP = 'UPDATE' THEN
-    UPDATE %s t SET %s WHERE %s;
-    IF FOUND THEN
-      RETURN NULL;
+  BEGIN
+    IF TG_OP <> 'INSERT' THEN
+      DELETE FROM %s t WHERE %s;
+      missed := NOT FOUND;
     END IF;
-  END IF;
-  -- A row that is there already is one of which the log says that it is not what it should be.
-  INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE VALUES (%s) ON CONFLICT DO NOTHING;
-  IF NOT FOUND THEN
-    UPDATE %s t SET %s WHERE %s;
-    IF NOT FOUND THEN
-      RAISE EXCEPTION 'a row of the copy of %%.%% is in the way', TG_TABLE_SCHEMA, TG_TABLE_NAME USING ERRCODE = 'serialization_failure';
+    IF TG_OP <> 'DELETE' THEN
+      DELETE FROM %s t WHERE %s;
+      INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM %s s WHERE %s;
+      missed := missed OR NOT FOUND;
     END IF;
+  EXCEPTION WHEN OTHERS THEN
+    missed := true;
+  END;
+  IF missed THEN
+  %s
   END IF;
-  RETURN NULL;`, mirrorMark, transaction, transaction, c.entriesBody(), to, at("OLD"), to, strings.Join(set, ", "), at("OLD"),
-		to, pg.Idents(c.Columns), strings.Join(values, ", "), to, strings.Join(set, ", "), at("NEW"))
-	return pg.Do(fmt.Sprintf("BEGIN EXECUTE replace(%s, %s, pg_current_xact_id()::text); END",
-		pg.Literal(c.functionSQL(body)), pg.Literal(transaction)))
+  RETURN NULL;`, mirrorMark, transaction, c.emptiedSQL(), until, transaction, c.logsSQL(), to, at(c.To, "t", "OLD"), to, at(c.To, "t", "NEW"),
+		to, pg.Idents(c.Columns), c.values(c.From, "s"), c.From.sql(), at(c.From, "s", "NEW"), c.logsSQL())
+	return pg.Do(fmt.Sprintf("BEGIN EXECUTE replace(replace(%s, %s, pg_current_xact_id()::text), %s, (clock_timestamp() + interval '%d seconds')::text); END",
+		pg.Literal(c.functionSQL(body)), pg.Literal(transaction), pg.Literal(until), int(atMost.Seconds())))
 }
 
 // mirrors says whether the function writes to both ends.
@@ -126,8 +128,11 @@ func (c Copy) Unmirror(ctx context.Context, db *pg.DB) (pg.Held, error) {
 // another session: what it replays has to be committed before. Errors:
 // [ErrBehind]; those of [pg.DB.RunLocked].
 func (c Copy) Mirror(ctx context.Context, db, second *pg.DB, what string) (pg.Held, error) {
-	return c.gated(ctx, db, second, what, c.mirrorSQL())
+	return c.gated(ctx, db, second, what, c.mirrorSQL(mirrorTime(db.LockDeadline)))
 }
+
+// mirrorTime is how long the function mirrors at the most.
+func mirrorTime(deadline time.Duration) time.Duration { return 3*deadline + time.Minute }
 
 // Rest replays what transactions have logged that began before [Copy.Mirror].
 func (c Copy) Rest(ctx context.Context, db, second *pg.DB, what string) (pg.Held, error) {
@@ -135,6 +140,9 @@ func (c Copy) Rest(ctx context.Context, db, second *pg.DB, what string) (pg.Held
 }
 
 func (c Copy) gated(ctx context.Context, db, second *pg.DB, what string, sql ...string) (pg.Held, error) {
+	if err := c.warm(ctx, second); err != nil {
+		return pg.Held{}, err
+	}
 	return db.RunLocked(ctx, pg.Locked{
 		What: what, Locks: c.Gate, Relations: []uint32{c.From.OID}, StatementTimeout: drainTimeout,
 		Body: func(ctx context.Context, _ pg.Queryer) ([]string, error) { return sql, c.drain(ctx, second) },
@@ -143,12 +151,12 @@ func (c Copy) gated(ctx context.Context, db, second *pg.DB, what string, sql ...
 
 // GateSQL is what [Copy.Mirror], or without mirroring [Copy.Rest], does, for a
 // script.
-func (c Copy) GateSQL(mirror bool) []string {
-	sql := append([]string{"BEGIN"}, c.Gate...)
+func (c Copy) GateSQL(lockTimeout time.Duration, mirror bool) []string {
+	sql := append([]string{"BEGIN", fmt.Sprintf("SET LOCAL lock_timeout = '%dms'", lockTimeout.Milliseconds())}, c.Gate...)
 	sql = append(sql, c.replaySQL("true")...)
 	sql = append(sql, "DELETE FROM "+c.log().SQL())
 	if mirror {
-		sql = append(sql, c.mirrorSQL())
+		sql = append(sql, c.mirrorSQL(time.Hour))
 	}
 	return append(sql, "COMMIT")
 }

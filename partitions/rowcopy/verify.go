@@ -59,6 +59,9 @@ func (r Range) condition(value string) string {
 // which to read it, else all in one pass over the source. Error:
 // [MismatchError].
 func (c Copy) Verify(ctx context.Context, db *pg.DB, ranges []Range, jobs int, throttle *Throttle) error {
+	if err := c.nullKeys(ctx, db); err != nil {
+		return err
+	}
 	passes := [][]Range{ranges}
 	if indexed, err := c.keyIndexed(ctx, db); err != nil {
 		return err
@@ -96,15 +99,44 @@ func (c Copy) Verify(ctx context.Context, db *pg.DB, ranges []Range, jobs int, t
 	}
 }
 
-// keyIndexed says whether ranges of the source's key can be read by an index.
-func (c Copy) keyIndexed(ctx context.Context, q pg.Queryer) (indexed bool, err error) {
+// nullKeys is [ErrNullKey] if there is a row that no range holds.
+func (c Copy) nullKeys(ctx context.Context, db *pg.DB) error {
 	if c.From.Fill != "" {
+		return nil
+	}
+	var nullable, there bool
+	err := db.QueryRow(ctx, "SELECT NOT attnotnull FROM pg_attribute WHERE attrelid = $1 AND attname = $2", c.From.OID, c.Key).Scan(&nullable)
+	if err != nil || !nullable {
+		return err
+	}
+	if err := db.QueryRow(ctx, fmt.Sprintf("SELECT EXISTS (SELECT FROM %s WHERE %s IS NULL)", c.From.sql(), pg.Ident(c.Key))).Scan(&there); err != nil {
+		return fmt.Errorf("look for NULL keys of %s: %w", c.From.Name, err)
+	}
+	if there {
+		return pg.WithHint(fmt.Errorf("%s %w", c.From.Name, ErrNullKey), "correct or delete them; --fill-null-key, given from the beginning of a copy, gives them one")
+	}
+	return nil
+}
+
+// keyIndexed says whether ranges of the key can be read by an index at both ends.
+func (c Copy) keyIndexed(ctx context.Context, q pg.Queryer) (bool, error) {
+	if c.From.Fill+c.To.Fill != "" {
 		return false, nil
 	}
+	for _, e := range []End{c.From, c.To} {
+		if indexed, err := c.indexed(ctx, q, e); err != nil || !indexed {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// indexed says whether an end has its rows in ranges, or an index on the key.
+func (c Copy) indexed(ctx context.Context, q pg.Queryer, e End) (indexed bool, err error) {
 	err = q.QueryRow(ctx, `SELECT c.relkind = 'p' OR EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
 		JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
 		WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND a.attname = $2 AND m.amname = 'btree')
-		FROM pg_class c WHERE c.oid = $1`, c.From.OID, c.Key).Scan(&indexed)
+		FROM pg_class c WHERE c.oid = $1`, e.OID, c.Key).Scan(&indexed)
 	if err != nil {
 		return false, fmt.Errorf("look for an index on %s: %w", c.Key, err)
 	}
@@ -152,6 +184,18 @@ func (c Copy) compareSQL(ranges []Range) string {
 )
 SELECT coalesce(f.n, t.n), coalesce(f.rows, 0), coalesce(t.rows, 0), coalesce(f.sum, 0), coalesce(t.sum, 0)
 FROM f FULL JOIN t ON t.n = f.n ORDER BY 1`, side(c.From), side(c.To))
+}
+
+// CompareSQL fails if the two ends differ, for a script: what is in the log is
+// left out.
+func (c Copy) CompareSQL(ranges []Range) string {
+	return pg.Do(fmt.Sprintf(`BEGIN
+  IF EXISTS (SELECT FROM (
+%s
+  ) AS x (n, from_rows, to_rows, from_sum, to_sum) WHERE (from_rows, from_sum) <> (to_rows, to_sum)) THEN
+    RAISE EXCEPTION 'the copy is not what it was copied from';
+  END IF;
+END`, c.compareSQL(ranges)))
 }
 
 // compare makes one pass, in one snapshot.
