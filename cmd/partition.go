@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/atlasctl/atlasctl/migrations"
 	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/atlasctl/atlasctl/partitions"
 )
@@ -272,6 +273,9 @@ func (a *app) convertTables(ctx context.Context, command string, s session,
 	for _, c := range r.rows {
 		steps = append(steps, c.Steps...)
 	}
+	if err := a.printState(ctx, s.db, steps); err != nil {
+		return err
+	}
 	if err := emitWork(a, r, s.db, steps); err != nil {
 		return err
 	}
@@ -284,6 +288,20 @@ func (a *app) convertTables(ctx context.Context, command string, s session,
 		}
 	}
 	return nil
+}
+
+// printState begins the script of a dry run that needs atlasctl's own tables with
+// what makes them.
+func (a *app) printState(ctx context.Context, db *pg.DB, steps []partitions.Step) error {
+	if !a.flags.dryRun || a.flags.output == outputJSON || !strings.Contains(partitions.Script(steps), "atlasctl.") {
+		return nil
+	}
+	sql, err := migrations.StateScript(ctx, db.Config())
+	if err != nil || sql == "" {
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "\\set ON_ERROR_STOP on\n%s\n", sql)
+	return err
 }
 
 // emitWork shows what was done; of a dry run, the SQL alone.

@@ -29,7 +29,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"signal":   positive(cmdSignal),
 	"ends":     positive(cmdEnds),
 	"sql":      cmdSQL,
-	"psqlfile": positive(cmdPsqlFile),
+	"psqlfile": cmdPsqlFile,
 	"session":  positive(cmdSession),
 	"close":    positive(cmdClose),
 	"waitfor":  positive(cmdWaitFor),
@@ -240,8 +240,8 @@ func execute(ctx context.Context, url string, statements ...string) error {
 }
 
 // psqlfile FILE feeds a file to psql, which stops at nothing but what the file
-// itself tells it to stop at.
-func cmdPsqlFile(ts *testscript.TestScript, args []string) {
+// itself tells it to stop at. With ! it has to stop.
+func cmdPsqlFile(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, args, 1, "psqlfile file")
 	s := state(ts)
 	// Unlike pg_dump, an older psql serves newer servers.
@@ -249,7 +249,9 @@ func cmdPsqlFile(ts *testscript.TestScript, args []string) {
 	if err != nil {
 		s.t.Skipf("psqlfile: %v", err)
 	}
-	ts.Check(ts.Exec(psql, "--no-psqlrc", "--quiet", "--file="+ts.MkAbs(args[0]), database(ts)))
+	if err := ts.Exec(psql, "--no-psqlrc", "--quiet", "--file="+ts.MkAbs(args[0]), database(ts)); (err != nil) != neg {
+		ts.Fatalf("psql: %v", err)
+	}
 }
 
 // session NAME SQL... runs statements on a connection that stays open.

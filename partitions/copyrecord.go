@@ -108,7 +108,7 @@ type CopyProgress struct {
 }
 
 // ReadCopyProgress says how far the copy of a table is; nil for none.
-func ReadCopyProgress(ctx context.Context, q pg.Queryer, table pg.Name) (*CopyProgress, error) {
+func ReadCopyProgress(ctx context.Context, q *pg.DB, table pg.Name) (*CopyProgress, error) {
 	r, err := readCopy(ctx, q, table)
 	if err != nil || r == nil {
 		return nil, err
@@ -122,8 +122,15 @@ func ReadCopyProgress(ctx context.Context, q pg.Queryer, table pg.Name) (*CopyPr
 		Bytes: r.Blocks * block, BytesTotal: r.EndBlock * block, Throttled: r.Throttled,
 		StartedAt: r.StartedAt, UpdatedAt: r.UpdatedAt, SwitchedAt: r.SwitchedAt,
 	}
-	if r.Blocks > 0 && r.RowsPerSecond > 0 {
-		eta := float64(r.Rows) * float64(r.EndBlock-r.Blocks) / float64(r.Blocks) / r.RowsPerSecond
+	if held, err := q.TableHeld(ctx, table); err != nil {
+		return nil, err
+	} else if !held { // what a run that died has said last
+		p.Phase, p.Throttled, p.RowsPerSecond = "", "", 0
+	} else if p.Phase == "" {
+		p.Phase = "at work"
+	}
+	if r.Blocks > 0 && p.RowsPerSecond > 0 {
+		eta := float64(r.Rows) * float64(r.EndBlock-r.Blocks) / float64(r.Blocks) / p.RowsPerSecond
 		p.ETASeconds = &eta
 	}
 	if p.LogEntries, err = (rowcopy.Copy{Log: r.SourceOID}).Depth(ctx, q); err != nil {

@@ -58,6 +58,23 @@ var loadSpec = partitions.Spec{
 	Table: pg.Name{Schema: "public", Table: "load"}, Key: "created_at", Interval: partitions.Month, Zone: time.UTC, Ahead: 3,
 }
 
+// load is a table under load. A row belongs to the writer of its id modulo
+// their number, so what a journal says of it can't be contradicted by another.
+type load struct {
+	url     string
+	rows    int64
+	writers int64
+	pause   time.Duration // at the most, of a writer between two transactions
+	twice   bool          // readers compare two looks of one snapshot
+
+	// What a reader may see lies between these: counted before a change is
+	// sent, and after its commit came back.
+	insertsTried, insertsDone, deletesTried, deletesDone atomic.Int64
+
+	statements, retries atomic.Int64
+	stall               atomic.Int64 // the longest statement of a writer, in nanoseconds
+}
+
 // newLoad makes the table.
 func newLoad(t *testing.T, rows int64) *load {
 	t.Helper()
@@ -96,23 +113,6 @@ func (l *load) start(t *testing.T, writers, readers int) (journals []map[int64]e
 		cancel()
 		running.Wait()
 	}
-}
-
-// load is a table under load. A row belongs to the writer of its id modulo
-// their number, so what a journal says of it can't be contradicted by another.
-type load struct {
-	url     string
-	rows    int64
-	writers int64
-	pause   time.Duration // at the most, of a writer between two transactions
-	twice   bool          // readers compare two looks of one snapshot
-
-	// What a reader may see lies between these: counted before a change is
-	// sent, and after its commit came back.
-	insertsTried, insertsDone, deletesTried, deletesDone atomic.Int64
-
-	statements, retries atomic.Int64
-	stall               atomic.Int64 // the longest statement of a writer, in nanoseconds
 }
 
 // TestNothingIsLostUnderLoad converts, reverts and converts again while writers

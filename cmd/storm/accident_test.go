@@ -50,6 +50,7 @@ type accident struct {
 	nth    int           // step or statement
 	danger string        // what the statement does
 	later  time.Duration // after the moment
+	abort  bool          // of the command that gives up what was begun
 }
 
 // unknownSteps is how many statements to choose from where a command tells of
@@ -59,6 +60,17 @@ const unknownSteps = 12
 // dangers are the statements of a command in which to strike, as regular
 // expressions, each as likely as the others however short it takes.
 var dangers = map[string][]string{
+	"copy": {
+		"CREATE TABLE", copiedRows, "UPDATE atlasctl.copy_stretch", "CREATE (UNIQUE )?INDEX|ADD (CONSTRAINT|PRIMARY KEY)",
+		"VALIDATE CONSTRAINT", "hashtextextended", replayed, mirroring, "RENAME CONSTRAINT", "DROP CONSTRAINT|DROP TABLE",
+	},
+	"split": {
+		"CREATE TABLE", copiedRows, "UPDATE atlasctl.copy_stretch", "CREATE (UNIQUE )?INDEX|ADD (CONSTRAINT|PRIMARY KEY)",
+		"VALIDATE CONSTRAINT", "hashtextextended", replayed, mirroring, "DETACH PARTITION", "DROP CONSTRAINT|DROP TABLE",
+	},
+	"back":    {"VALIDATE CONSTRAINT", "hashtextextended", replayed, mirroring, "DROP TRIGGER|RENAME", "DROP TABLE", "INDEX CONCURRENTLY"},
+	"cleanup": {"DROP TRIGGER", "DROP TABLE", "LOCK TABLE"},
+	"abort":   {"DROP TRIGGER", "DROP TABLE", "LOCK TABLE"},
 	"convert": {"ADD CONSTRAINT|VALIDATE", "INDEX CONCURRENTLY", "RENAME TO", "ATTACH PARTITION", "conversion"},
 	"revert":  {"INDEX CONCURRENTLY", "RENAME TO", "conversion"},
 	"premake": {"ATTACH PARTITION"},
@@ -67,14 +79,31 @@ var dangers = map[string][]string{
 	"restore": {"CREATE TABLE", "COPY", "VALIDATE|ADD CONSTRAINT", "ATTACH PARTITION", "atlasctl.archive"},
 }
 
+// What a copy does with rows. Of a transaction that is sent as a whole the server
+// shows the beginning: that of the one which creates the trigger is CREATE TABLE,
+// that of a switch RENAME CONSTRAINT or DETACH PARTITION.
+// https://www.postgresql.org/docs/current/runtime-config-statistics.html#GUC-TRACK-ACTIVITY-QUERY-SIZE
+const (
+	copiedRows = `INSERT INTO .* FROM ONLY`
+	replayed   = `DELETE FROM ("atlasctl"."copy_log|.* USING)`
+	mirroring  = "mirrors since"
+)
+
+// abortable are the commands that can be given up.
+var abortable = map[string]bool{"copy": true, "split": true}
+
 // next makes up an accident of a command that takes so many steps. Most of a
 // command's time is not where it is vulnerable, so most accidents look for a
 // moment that is. A command that has been hit has less to do when it is resumed.
 func next(decide *rand.Rand, command string, steps int, resumed bool) accident {
+	abort := resumed && abortable[command] && decide.IntN(4) == 0
+	if abort {
+		command, steps = "abort", 2
+	}
 	a := accident{
 		kind: kind(decide.IntN(int(kinds))), moment: moment(decide.IntN(int(moments))),
 		part: decide.Float64(), later: time.Duration(decide.ExpFloat64() * float64(3*time.Millisecond)),
-		danger: dangers[command][decide.IntN(len(dangers[command]))],
+		danger: dangers[command][decide.IntN(len(dangers[command]))], abort: abort,
 	}
 	if steps == 0 {
 		steps = unknownSteps
@@ -85,6 +114,9 @@ func next(decide *rand.Rand, command string, steps int, resumed bool) accident {
 	if resumed {
 		steps, a.part = (steps+1)/2, a.part/2
 	}
+	if abort { // it took no such time to begin
+		a.part /= 4
+	}
 	if a.nth = 1 + decide.IntN(steps); a.moment == inStatement {
 		a.nth = 1 + decide.IntN(2)
 	}
@@ -92,7 +124,11 @@ func next(decide *rand.Rand, command string, steps int, resumed bool) accident {
 }
 
 func (a accident) String() string {
-	return fmt.Sprintf("%s %s (part %.2f, no. %d of %s, %s later)", a.kind, a.moment, a.part, a.nth, a.danger, a.later.Round(time.Microsecond))
+	of := ""
+	if a.abort {
+		of = " of --abort"
+	}
+	return fmt.Sprintf("%s %s%s (part %.2f, no. %d of %s, %s later)", a.kind, a.moment, of, a.part, a.nth, a.danger, a.later.Round(time.Microsecond))
 }
 
 // strike waits for the moment and lets the accident happen. It says whether the

@@ -30,15 +30,17 @@ type clients struct {
 
 	mu   sync.RWMutex // held by whoever writes: a stage begins between two transactions
 	room room
-	away atomic.Int64 // room.expired for whoever does not write, in microseconds
+	age  time.Duration // that snapshots get at the most before they write; 0 lets none begin with one
+	away atomic.Int64  // room.expired for whoever does not write, in microseconds
 }
 
 const writers = 3
 
 // enter lets clients write for another stage.
-func (c *clients) enter(r room) {
+func (c *clients) enter(r room, age time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.age = age
 	expired := c.room.expired
 	if c.room = r; expired.After(r.expired) {
 		c.room.expired = expired // what is archived stays so
@@ -98,9 +100,15 @@ func (w *client) transaction(conn *pgx.Conn) error {
 	n := max(1, w.random.IntN(8)-3)
 	back := n > 1 && w.random.IntN(6) == 0
 	if n > 1 {
-		if _, err := conn.Exec(ctx, "BEGIN"); err != nil {
+		begin, wait := "BEGIN", time.Duration(0)
+		if w.age > 0 && w.random.IntN(2) == 0 {
+			begin = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_current_snapshot()"
+			wait = time.Duration(w.random.Int64N(int64(w.age)))
+		}
+		if _, err := conn.PgConn().Exec(ctx, begin).ReadAll(); err != nil {
 			return err
 		}
+		time.Sleep(wait)
 	}
 	var made []change
 	var err error

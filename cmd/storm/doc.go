@@ -1,5 +1,6 @@
 // Package storm is a test: accidents befall the built command at random
-// moments of convert, revert, premake and archive, while clients go on writing.
+// moments of convert, split, revert, cleanup, premake and archive, while clients
+// go on writing.
 // It kills the client, ends its sessions, and crashes the server, often several
 // times in a row, lets the command be run again, and wants that nothing is
 // lost, nothing doubles, and everything attached survives.

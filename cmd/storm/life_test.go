@@ -73,6 +73,22 @@ var lives = []life{
 		{"premake", on(premakeDay, "partition", "premake"), true, future},
 		{"archive", on(archiveDay, "archive", "run"), true, recent},
 	},
+	{ // copied, taken back, and copied for good; the other table's log goes on to the end
+		{"copy", on(conversionDay, "partition", "convert", "messages", "--strategy", "copy", "--jobs", "2"), false, past},
+		{"back", on(conversionDay, "partition", "revert", "messages"), false, past},
+		{"copy", on(conversionDay, "partition", "convert", "--strategy", "copy", "--jobs", "2"), true, past},
+		{"cleanup", on(conversionDay, "partition", "cleanup", "messages"), true, past},
+		{"premake", on(premakeDay, "partition", "premake"), true, future},
+		{"back", on(premakeDay, "partition", "revert", "usage_logs"), false, future},
+	},
+	{ // the history divided, all of it taken back, and divided for good
+		{"convert", on(conversionDay, "partition", "convert"), true, past},
+		{"split", on(conversionDay, "partition", "split", "messages", "--jobs", "2"), true, past},
+		{"back", on(conversionDay, "partition", "revert", "messages"), false, past},
+		{"convert", on(conversionDay, "partition", "convert"), true, past},
+		{"split", on(conversionDay, "partition", "split", "messages", "--jobs", "2"), true, past},
+		{"cleanup", on(conversionDay, "partition", "cleanup", "messages"), true, past},
+	},
 }
 
 // These stand in the arguments of a command for what each database has of its own.
@@ -86,6 +102,18 @@ func on(now string, args ...string) []string { return append(args, "--now", now)
 func expiring(r room, before string) room {
 	r.expired = day(before)
 	return r
+}
+
+// snapshotAge is how old a snapshot gets before it is looked with, and before it
+// is written with, at the most: where rows are copied, older than a switch takes
+// to follow what made both ends the same.
+func snapshotAge(stage string) (look, write time.Duration) {
+	switch stage {
+	case "copy", "split", "back", "cleanup":
+		return 30 * lookEvery, 30 * lookEvery
+	default:
+		return 2 * lookEvery, 0
+	}
 }
 
 // sightline is where rows are to be seen while a stage goes on, and at its end.
@@ -113,7 +141,9 @@ func (l life) sightline(i int) (during, after sightline) {
 // course is a stage as it goes undisturbed.
 type course struct {
 	before string        // the database as it was
+	was    string        // its schema
 	schema string        // afterwards
+	kept   []string      // of copies, afterwards
 	steps  []string      // that the command told of
 	took   time.Duration // of the command
 }
@@ -123,6 +153,7 @@ func (s *site) undisturbed(t testing.TB, l life) []course {
 	t.Helper()
 	all := make([]course, len(l))
 	url := s.clone(t, s.ready)
+	was := pgtest.Schema(t, url)
 	for i, stage := range l {
 		if all[i].before = s.ready; i > 0 {
 			all[i].before = s.clone(t, url)
@@ -133,7 +164,8 @@ func (s *site) undisturbed(t testing.TB, l life) []course {
 			t.Fatalf("%v undisturbed: exit code %d\n%s", stage.args, code, v.said())
 		}
 		all[i].took, all[i].steps = time.Since(start), v.steps
-		all[i].schema = pgtest.Schema(t, url)
+		all[i].was, all[i].schema, all[i].kept = was, pgtest.Schema(t, url), kept(t, url)
+		was = all[i].schema
 	}
 	return all
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -40,6 +41,7 @@ type observer struct {
 	journal *journal
 	report  func(string)
 	line    atomic.Int32     // a sightline
+	age     atomic.Int64     // that a snapshot gets at the most before it is looked with
 	expired func() time.Time // what is older may be in files
 
 	confirmed atomic.Int64 // the journal's moment at which the last whole look began
@@ -134,7 +136,7 @@ func (o *observer) lookByName(ctx context.Context, conn *pgx.Conn, sql string) (
 			return err
 		}
 		to = o.journal.now()
-		time.Sleep(lookEvery)
+		time.Sleep(rand.N(time.Duration(o.age.Load()) + 1))
 		return tx.QueryRow(ctx, sql).Scan(now.targets()...)
 	})
 	return now, to, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -63,12 +64,18 @@ func (r *round) stage(t *testing.T, l life, i int, want course, accidents []acci
 	t.Helper()
 	s := l[i]
 	during, after := l.sightline(i)
-	r.clients.enter(s.room)
+	age, write := snapshotAge(s.name)
+	r.clients.enter(s.room, write)
+	r.observer.age.Store(int64(age))
 	r.observer.line.Store(int32(during))
 	r.write(t)
 	r.look(t)
 	for _, a := range accidents {
-		v := r.start(t, r.url, s.args)
+		args := s.args
+		if a.abort {
+			args = append(slices.Clone(args), "--abort")
+		}
+		v := r.start(t, r.url, args)
 		struck := r.strike(t, r.url, v, a, want.took)
 		code := v.wait(t)
 		r.look(t)
@@ -76,7 +83,9 @@ func (r *round) stage(t *testing.T, l life, i int, want course, accidents []acci
 		if struck {
 			survived = append(survived, a)
 		}
-		if code == 0 {
+		if code == 0 && a.abort {
+			r.sameSchema(t, s.name+" --abort", want.was)
+		} else if code == 0 {
 			break
 		}
 	}
@@ -130,9 +139,33 @@ func (r *round) proven(t *testing.T, s stage, want course) {
 			}
 		}
 	}
-	if diff := cmp.Diff(strings.Split(want.schema, "\n"), strings.Split(pgtest.Schema(t, r.url), "\n")); diff != "" {
-		t.Errorf("schema after %s (-undisturbed +this):\n%s", s.name, diff)
+	r.sameSchema(t, s.name, want.schema)
+	if diff := cmp.Diff(want.kept, kept(t, r.url)); diff != "" {
+		t.Errorf("kept after %s (-undisturbed +this):\n%s", s.name, diff)
 	}
+}
+
+func (r *round) sameSchema(t *testing.T, after, want string) {
+	t.Helper()
+	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(pgtest.Schema(t, r.url), "\n")); diff != "" {
+		t.Errorf("schema after %s (-undisturbed +this):\n%s", after, diff)
+	}
+}
+
+// keptSQL is what there is of copies beside the schema of the application: those
+// that are not over, their logs, and which of these still write to both ends.
+const keptSQL = `SELECT format('%s of %s.%s: %s', kind, schema_name, table_name, state) FROM atlasctl.copy WHERE state IN ('running', 'switched')
+	UNION ALL SELECT 'table ' || relname FROM pg_class WHERE relnamespace = 'atlasctl'::regnamespace AND relkind = 'r' AND relname ~ '^copy_(log|aside)_'
+	UNION ALL SELECT 'function ' || proname || CASE WHEN prosrc LIKE '%mirrors since%' THEN ', which mirrors' ELSE '' END
+		FROM pg_proc WHERE pronamespace = 'atlasctl'::regnamespace AND proname ~ '^copy_log_'
+	ORDER BY 1`
+
+func kept(t testing.TB, url string) []string {
+	t.Helper()
+	if !pgtest.Scalar[bool](t, url, "SELECT to_regclass('atlasctl.copy') IS NOT NULL") {
+		return nil
+	}
+	return pgtest.Column[string](t, url, keptSQL)
 }
 
 // someWrites make a table other than it was.

@@ -35,7 +35,7 @@ func TestStorm(t *testing.T) {
 	// those who are struck mostly wait.
 	var running sync.WaitGroup
 	for n := range uint64(len(lives)) {
-		if !pgtest.Sampled(int(n), 2) { // others the next time
+		if !pgtest.Sampled(int(n), 3) { // others the next time
 			continue
 		}
 		seed := first + n
@@ -96,6 +96,9 @@ func lead(t *testing.T, s *site, seed uint64, total *tally) {
 // reportEvery is how often a long storm says how it goes.
 const reportEvery = 5 * time.Minute
 
+// commands are what is counted: the stages, and the abort of one.
+var commands = []string{"convert", "copy", "split", "abort", "revert", "back", "cleanup", "premake", "archive", "export", "restore"}
+
 // tally counts what was survived.
 type tally struct {
 	mu        sync.Mutex
@@ -113,11 +116,18 @@ func (c *tally) count(command string, survived []accident) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.commands == nil {
-		c.commands = map[string]*[kinds]int{"convert": {}, "revert": {}, "premake": {}, "archive": {}, "export": {}, "restore": {}}
+		c.commands = map[string]*[kinds]int{}
+		for _, name := range commands {
+			c.commands[name] = &[kinds]int{}
+		}
 	}
 	for _, a := range survived {
 		c.accidents++
-		c.commands[command][a.kind]++
+		if a.abort {
+			c.commands["abort"][a.kind]++
+		} else {
+			c.commands[command][a.kind]++
+		}
 		c.moments[a.moment]++
 	}
 	if n := len(survived); n > 0 {
@@ -145,7 +155,7 @@ func (c *tally) String() string {
 		fmt.Fprintf(w, "%s\t", k)
 	}
 	fmt.Fprintln(w)
-	for _, name := range []string{"convert", "revert", "premake", "archive", "export", "restore"} {
+	for _, name := range commands {
 		fmt.Fprintf(w, "%s\t", name)
 		for k := range kinds {
 			n := 0

@@ -187,7 +187,7 @@ func clients(b *testing.B, url string, work func()) float64 {
 				return
 			}
 			defer conn.Close(context.WithoutCancel(ctx))
-			random := rand.New(rand.NewPCG(uint64(c), 1)) //nolint:gosec // pace and choice of a benchmark
+			random := rand.New(rand.NewPCG(uint64(c), 1))
 			for ctx.Err() == nil {
 				sql := []string{
 					`INSERT INTO public.chat (conversation, role, content, created_at) VALUES (gen_random_uuid(), 'user', repeat('x', 300), now())`,

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,8 +27,19 @@ const AdvisoryWait = 5 * time.Second
 // is made from the name, not the OID: a conversion changes the OID. Error:
 // [ErrNotNow] naming the holder.
 func (db *DB) LockTable(ctx context.Context, table Name) (unlock func(), err error) {
-	return db.advisoryLock(ctx, "table "+table.String(), "another atlasctl run works on "+table.String())
+	return db.advisoryLock(ctx, tableKey(table), "another atlasctl run works on "+table.String())
 }
+
+// TableHeld says whether a run works on a table.
+func (db *DB) TableHeld(ctx context.Context, table Name) (held bool, err error) {
+	err = db.QueryRow(ctx, "SELECT EXISTS ("+strings.TrimRight(advisoryHolderSQL, "; \n")+")", tableKey(table), advisorySeed).Scan(&held)
+	if err != nil {
+		return false, fmt.Errorf("look for who works on %s: %w", table, err)
+	}
+	return held, nil
+}
+
+func tableKey(table Name) string { return "table " + table.String() }
 
 // LockRun takes the advisory lock of a whole command, like [DB.LockTable].
 func (db *DB) LockRun(ctx context.Context, command string) (unlock func(), err error) {

@@ -1,5 +1,8 @@
 -- Rows over two years that end on 2026-11-24, some in every week, and things
--- attached to the tables beyond those of the storage schema.
+-- attached to the tables beyond those of the storage schema. They lie in many
+-- pages, with room between them: a copy goes page by page.
+ALTER TABLE messages SET (fillfactor = 10);
+ALTER TABLE usage_logs SET (fillfactor = 10);
 INSERT INTO profiles (id, email, created_at, updated_at)
 SELECT md5('u' || i)::uuid, 'u' || i || '@example.com', '2024-01-01 00:00+00', '2026-11-24 02:00+00' FROM generate_series(0, 1) i;
 INSERT INTO conversations (id, user_id, title, created_at, updated_at)
@@ -13,6 +16,8 @@ SELECT md5('u' || i % 2)::uuid, 'event ' || i % 4, jsonb_build_object('i', i),
        '2026-11-24 02:00+00'::timestamptz - i * interval '35 hours 3 minutes'
 FROM generate_series(0, 499) i;
 
+ALTER TABLE messages RESET (fillfactor);
+ALTER TABLE usage_logs RESET (fillfactor);
 COMMENT ON TABLE messages IS 'what was said';
 COMMENT ON COLUMN messages.role IS 'who said it';
 COMMENT ON INDEX messages_created_at_idx IS 'by age';
