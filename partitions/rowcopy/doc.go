@@ -57,12 +57,18 @@
 // is replaced by one that mirrors: it writes to both ends, in the writer's own
 // transaction.
 //
-// A transaction whose snapshot is older can't do that: it may not see the row
-// of the target that it would have to change. It is told apart by its snapshot,
-// and logs as before. Once none of these is left, what they have logged is
-// replayed in the same way, and once none is left whose snapshot is older than
-// that, every snapshot in use sees the same at both ends. Nobody has waited for
-// more than a moment, and names can change hands.
+// Like a replay it re-reads the source instead of believing the event: triggers
+// of the user's may have changed the row again. It never makes a statement fail:
+// what it can't do, because the row of the target is not to be seen, or because
+// no leaf holds the new one, it logs.
+//
+// A transaction whose snapshot is older than that can't mirror: it may not see the
+// row of the target that it would have to change. It is told apart by its
+// snapshot, and logs as before. Once none of these is left, what has been logged
+// is replayed in the same way, and once none is left whose snapshot is older
+// than that, and the log is still empty, every snapshot in use sees the same at
+// both ends. Nobody has waited for more than a moment, and names can change
+// hands. If the log is not empty, the same again.
 //
 // The same works backwards: after the switch a trigger on what was the target
 // fills the log, and replaying it in the other direction makes the old table
