@@ -33,6 +33,7 @@ type copying struct {
 	upper      string // split: where the source's range ends
 	columns    []string
 	unique     []string // the columns of the unique key by which a row is known
+	integers   []string // columns that are integers
 	leaves     []copiedLeaf
 	indexes    []madeIndex
 	keys       Manifest // the foreign keys
@@ -52,6 +53,11 @@ type copying struct {
 // inspectCopy reads how far a copy is.
 func (c *copying) inspectCopy(ctx context.Context, q pg.Queryer, spec Spec, major int) error {
 	c.routerName = routerName(c.table)
+	err := q.QueryRow(ctx, `SELECT coalesce(array_agg(attname::text), '{}') FROM pg_attribute
+		WHERE attrelid = $1 AND attnum > 0 AND atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)`, c.source.OID).Scan(&c.integers)
+	if err != nil {
+		return fmt.Errorf("read the columns of %s: %w", c.table, err)
+	}
 	router, err := Inspect(ctx, q, c.routerName, spec.Zone)
 	switch {
 	case errors.Is(err, ErrNoTable):
@@ -160,7 +166,7 @@ func (c *copying) logStep(db *pg.DB, begun bool) Step {
 	future := rowcopy.Copy{
 		From: rowcopy.End{Name: c.source.Name, OID: c.source.OID, Fill: c.fill}, To: rowcopy.End{Name: c.routerName},
 		Columns: c.columns, Identity: rowcopy.IdentityColumns(c.unique, c.key.Column), Key: c.key.Column, Log: c.source.OID,
-		Owner: c.template.owner,
+		Owner: c.template.owner, Integers: c.integers,
 	}
 	where := fmt.Sprintf("schema_name = %s AND table_name = %s AND state = 'running'", pg.Literal(c.table.Schema), pg.Literal(c.table.Table))
 	record := func(filenode, shape string) string {
@@ -257,7 +263,6 @@ func (c *copying) indexStep(db *pg.DB, o Options, begun bool) Step {
 	var flat []string
 	for _, l := range c.leaves {
 		if sql := c.missingIndexes(l, c.bare[l.OID]); len(sql) > 0 {
-			sql = append(sql, "ANALYZE "+l.Name.SQL())
 			all, flat = append(all, sql), append(flat, sql...)
 		}
 	}
@@ -293,21 +298,33 @@ func (c *copying) indexStep(db *pg.DB, o Options, begun bool) Step {
 	}
 }
 
-// verifyStep compares the copy with its source, range by range.
+// verifyStep compares the copy with its source, range by range, and gives the
+// planner the statistics that it will need from the first moment on.
 func (c *copying) verifyStep(db *pg.DB, o Options, begun bool) Step {
+	var sql []string
+	for _, l := range c.leaves {
+		sql = append(sql, "ANALYZE "+l.Name.SQL())
+	}
+	analyze := sql
 	return Step{
-		Name: "compare", Lock: "ACCESS SHARE", Scans: true, Reversible: true, SQL: []string{c.planned().CompareSQL(c.ranges())}, Done: begun && c.record.Verified,
+		Name: "compare", Lock: "ACCESS SHARE", Scans: true, Reversible: true, SQL: append(sql, c.planned().CompareSQL(c.ranges())), Done: begun && c.record.Verified,
 		run: func(ctx context.Context) (pg.Held, error) {
 			copied := c.rowCopy()
 			defer c.still(ctx, db)
 			throttle := c.throttle(o)
+			err := rowcopy.Each(ctx, db, o.jobs(), len(analyze), func(ctx context.Context, own *pg.DB, i int) error {
+				return own.RunOutside(ctx, "analyze the copy of "+c.table.String(), analyze[i])
+			}, func(ctx context.Context) error { return copied.Tell(ctx, db, "analyzing", "", 0) })
+			if err != nil {
+				return pg.Held{}, err
+			}
 			if err := copied.CatchUp(ctx, db, throttle); err != nil {
 				return pg.Held{}, err
 			}
 			if err := copied.Verify(ctx, db, c.ranges(), o.jobs(), throttle); err != nil {
 				return pg.Held{}, c.failed(ctx, db, err)
 			}
-			_, err := db.Exec(ctx, "UPDATE atlasctl.copy SET verified_at = now(), phase = '', updated_at = now() WHERE id = $1", c.record.ID)
+			_, err = db.Exec(ctx, "UPDATE atlasctl.copy SET verified_at = now(), phase = '', updated_at = now() WHERE id = $1", c.record.ID)
 			return pg.Held{}, err
 		},
 	}

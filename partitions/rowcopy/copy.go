@@ -46,6 +46,7 @@ type Copy struct {
 	KeyType  string   // pg_type.typname
 	Log      uint32   // names the log: the OID of the first source
 	Owner    string   // of both ends
+	Integers []string // columns that are integers of any width; for the beginning alone
 	// Filenode and Shape are the source's as it was when the log began.
 	Filenode uint32
 	Shape    string
@@ -131,7 +132,11 @@ func (c Copy) BeginSQL() []string {
 	log, aside, source := c.log().SQL(), c.aside().SQL(), c.From.Name.SQL()
 	types := make([]string, len(c.Identity))
 	for i, column := range c.Identity {
-		types[i] = fmt.Sprintf("x.%s AS %s", pg.Ident(column), logColumn(i))
+		cast := ""
+		if slices.Contains(c.Integers, column) { // which may become wider while the log is kept
+			cast = "::bigint"
+		}
+		types[i] = fmt.Sprintf("x.%s%s AS %s", pg.Ident(column), cast, logColumn(i))
 	}
 	sql := []string{
 		fmt.Sprintf("CREATE TABLE %s AS SELECT NULL::tid AS at, %s FROM ONLY %s x WITH NO DATA", log, strings.Join(types, ", "), source),
