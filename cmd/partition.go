@@ -106,6 +106,9 @@ func newPartitionPlan(a *app) *cobra.Command {
 			if err := errors.Join(fail.check(), err); err != nil {
 				return err
 			}
+			if f.copying.abort {
+				return pg.Usagef("--abort is for partition convert; its --dry-run says what it would do")
+			}
 			return a.withTables(cmd, a.open, args, f.tableFlags, func(ctx context.Context, command string, s session) error {
 				r := result[partitions.PlanResult]{command: command, server: &s.db.Server, columns: planColumns()}
 				o.Now = s.now

@@ -150,9 +150,10 @@ func TestSlowLinkAndCancel(t *testing.T) {
 	p.Prepare(s3test.Fault{Call: "UploadPart", Rate: 200_000})
 	ctx, cancel := context.WithCancel(t.Context())
 	o := begin(ctx, t, s, "key")
+	data := noise(1, 5*partSize)
 	time.AfterFunc(300*time.Millisecond, cancel)
 	start := time.Now()
-	_, err := o.Write(noise(1, 5*partSize)) // waits for a worker
+	_, err := o.Write(data) // waits for a worker
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("write: %v", err)
 	}

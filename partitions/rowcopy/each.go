@@ -9,6 +9,17 @@ import (
 	"github.com/atlasctl/atlasctl/ops/pg"
 )
 
+// alone keeps a session's statements from taking parallel workers: there are as
+// many sessions as there is room for.
+func alone(ctx context.Context, db *pg.DB) error {
+	for _, setting := range []string{"max_parallel_maintenance_workers", "max_parallel_workers_per_gather"} {
+		if _, err := db.Exec(ctx, "SET "+setting+" = 0"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Each does work for 0 to n-1, by so many sessions at a time, and returns the
 // first error, after which no more is begun. While db's own session is idle,
 // tell is called now and then with it.
@@ -25,6 +36,12 @@ func Each(ctx context.Context, db *pg.DB, jobs, n int, work func(ctx context.Con
 				return
 			}
 			defer own.Close()
+			if jobs > 1 {
+				if err := alone(ctx, own); err != nil {
+					cancel(err)
+					return
+				}
+			}
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
 				if i >= n {
