@@ -72,7 +72,7 @@ func TestNothingIsLostWhileItIsCopied(t *testing.T) {
 }
 
 // mostDeaths is how often the sessions of one command are ended.
-const mostDeaths = 4
+const mostDeaths = 2
 
 // survive runs a command whose sessions are ended at random, again and again
 // until it is done.
@@ -101,7 +101,7 @@ func (l *load) survive(t *testing.T, work func(context.Context, *pg.DB) (partiti
 			t.Fatalf("%s: %v", r.State, r.Findings)
 		case err == nil:
 			return r, deaths
-		case deaths > 3*mostDeaths:
+		case deaths > 6*mostDeaths:
 			t.Fatalf("still not done: %v\n%s", err, explain(err))
 		case deaths >= mostDeaths && !errors.Is(err, pg.ErrNotNow) && !errors.Is(err, pg.ErrStopped):
 			t.Fatalf("%v\n%s", err, explain(err))

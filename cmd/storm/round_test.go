@@ -35,16 +35,17 @@ func random(seed uint64) *rand.Rand {
 	return rand.New(rand.NewChaCha8(key))
 }
 
-// begin sets clients on a copy of a database.
-func (s *site) begin(t *testing.T, before string, decide *rand.Rand) *round {
+// begin sets clients on a copy of a database, to write where the first stage has
+// room for it.
+func (s *site) begin(t *testing.T, before string, first room, decide *rand.Rand) *round {
 	t.Helper()
 	r := &round{site: s, url: s.clone(t, before), journal: &journal{rows: map[string]*row{}}}
 	report := func(what string) { t.Error(what) }
 	r.clients = &clients{url: r.url, journal: r.journal, report: report}
 	r.observer = &observer{url: r.url, frozen: s.frozen, journal: r.journal, report: report, expired: r.clients.expired}
+	r.clients.enter(first, 0)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	resume := r.clients.pause() // until the first stage has told them where to write
 	for id := range writers {
 		seed := decide.Uint64()
 		running.Go(func() { r.clients.run(ctx, id, random(seed)) })
@@ -52,8 +53,6 @@ func (s *site) begin(t *testing.T, before string, decide *rand.Rand) *round {
 	var once sync.Once
 	r.stop = func() { once.Do(func() { cancel(); running.Wait() }) }
 	t.Cleanup(r.stop)
-	r.clients.room = past
-	resume()
 	running.Go(func() { r.observer.run(ctx) })
 	return r
 }

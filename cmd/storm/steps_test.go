@@ -30,7 +30,7 @@ func TestKilledAfterEachStep(t *testing.T) {
 				}
 				t.Run(fmt.Sprintf("%d %s/%d %s", i, l[i].name, n+1, strings.ReplaceAll(step, "/", "_")), func(t *testing.T) {
 					t.Parallel()
-					r := s.begin(t, c.before, random(uint64(n)))
+					r := s.begin(t, c.before, l[i].room, random(uint64(n)))
 					r.stage(t, l, i, c, []accident{{kind: kill, moment: atStep, nth: n + 1}})
 				})
 			}

@@ -74,7 +74,7 @@ func lead(t *testing.T, s *site, seed uint64, total *tally) {
 			})
 			decide := random(seed)
 			start := decide.IntN(len(l))
-			r := s.begin(t, courses[start].before, decide)
+			r := s.begin(t, courses[start].before, l[start].room, decide)
 			for i := start; i < min(start+2, len(l)); i++ {
 				// Most hit a command that has been hit before.
 				var accidents []accident

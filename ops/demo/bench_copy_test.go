@@ -119,6 +119,8 @@ func BenchmarkCopy(b *testing.B) {
 			b.ReportMetric(took["copy"]+took["index"], name+"-s")
 			b.ReportMetric(took["copy"], name+"-bulk-s")
 			b.ReportMetric(took["compare"], name+"-compare-s")
+			b.ReportMetric(took["switch"], name+"-switch-s")
+			b.ReportMetric(took["analyze"], name+"-analyze-s")
 			b.ReportMetric(took["all"], name+"-all-s")
 			b.ReportMetric(took["lock"], name+"-lock-ms")
 		}
