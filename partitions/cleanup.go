@@ -2,6 +2,7 @@ package partitions
 
 import (
 	"context"
+	"slices"
 
 	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/atlasctl/atlasctl/partitions/rowcopy"
@@ -10,28 +11,10 @@ import (
 // Cleanup drops what a copy has replaced, and the log that could bring it up to
 // date: from then on there is no way back. Errors and state as [Convert].
 func Cleanup(ctx context.Context, db *pg.DB, spec Spec, o Options, dryRun bool) (ConvertResult, error) {
-	r := ConvertResult{Table: spec.Table, Strategy: Copy, State: StatePlanned, Steps: []Step{}}
-	look := func(ctx context.Context) (steps []Step, findings []pg.Finding, rows int64, err error) {
-		err = db.Look(ctx, "look at "+spec.Table.String(), func() (err error) {
-			steps, findings, err = lookAtCleanup(ctx, db, spec)
-			return err
-		})
+	return walkOrPlan(ctx, db, spec, StateCleaned, o, dryRun, func(ctx context.Context) (steps []Step, findings []pg.Finding, rows int64, err error) {
+		steps, findings, err = lookAtCleanup(ctx, db, spec)
 		return steps, findings, 0, err
-	}
-	if dryRun {
-		var err error
-		r.Steps, r.Findings, _, err = look(ctx)
-		if worst, _ := pg.Worst(r.Findings); worst == pg.Error {
-			r.State = StateBlocked
-		}
-		return r, err
-	}
-	unlock, err := db.LockTable(ctx, spec.Table)
-	if err != nil {
-		return r, err
-	}
-	defer unlock()
-	return walk(ctx, r, StateCleaned, o, look)
+	})
 }
 
 func lookAtCleanup(ctx context.Context, db *pg.DB, spec Spec) ([]Step, []pg.Finding, error) {
@@ -39,7 +22,7 @@ func lookAtCleanup(ctx context.Context, db *pg.DB, spec Spec) ([]Step, []pg.Find
 	if err != nil {
 		return nil, nil, err
 	}
-	if missing, err := missingFinding(ctx, db, spec); err != nil || missing != nil || c == nil {
+	if missing, err := missingTable(ctx, db, spec); err != nil || missing != nil || c == nil {
 		return nil, missing, err
 	}
 	refuse := func(message, fix string) ([]Step, []pg.Finding, error) {
@@ -86,13 +69,13 @@ func unlogSteps(ctx context.Context, db *pg.DB, t *Table, c *copyRecord) ([]Step
 			tables = append(tables, relation{l.Name, l.OID})
 		}
 	}
+	logged, err := log.Logged(ctx, db, oids(tables)...)
+	if err != nil {
+		return nil, err
+	}
 	var steps []Step
 	for _, table := range tables {
-		filled, err := log.HasLog(ctx, db, table.OID)
-		if err != nil {
-			return nil, err
-		}
-		if !filled {
+		if !slices.Contains(logged, table.OID) {
 			continue
 		}
 		steps = append(steps, lockedStep(db, Step{Name: "end the log of " + table.Name.String(), Lock: "ACCESS EXCLUSIVE, no scan"}, pg.Locked{

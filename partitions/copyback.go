@@ -125,24 +125,43 @@ func AbortSplit(ctx context.Context, db *pg.DB, spec Spec, o Options, dryRun boo
 }
 
 func abort(ctx context.Context, db *pg.DB, spec Spec, o Options, kind copyKind, dryRun bool) (ConvertResult, error) {
+	return walkOrPlan(ctx, db, spec, StateReverted, o, dryRun, func(ctx context.Context) ([]Step, []pg.Finding, int64, error) {
+		return lookAtAbort(ctx, db, spec, kind)
+	})
+}
+
+// walkOrPlan walks to a goal, or with dryRun only says what that would take.
+func walkOrPlan(ctx context.Context, db *pg.DB, spec Spec, goal string, o Options, dryRun bool,
+	look func(context.Context) ([]Step, []pg.Finding, int64, error),
+) (ConvertResult, error) {
 	r := ConvertResult{Table: spec.Table, Strategy: Copy, State: StatePlanned, Steps: []Step{}}
+	unlocked := func(ctx context.Context) (steps []Step, findings []pg.Finding, rows int64, err error) {
+		err = db.Look(ctx, "look at "+spec.Table.String(), func() (err error) {
+			steps, findings, rows, err = look(ctx)
+			return err
+		})
+		return steps, findings, rows, err
+	}
+	if dryRun {
+		var err error
+		if r.Steps, r.Findings, r.Rows, err = unlocked(ctx); r.Steps == nil {
+			r.Steps = []Step{}
+		}
+		if worst, _ := pg.Worst(r.Findings); worst == pg.Error {
+			r.State = StateBlocked
+		}
+		return r, err
+	}
 	unlock, err := db.LockTable(ctx, spec.Table)
 	if err != nil {
 		return r, err
 	}
 	defer unlock()
-	look := func(ctx context.Context) ([]Step, []pg.Finding, int64, error) {
-		return lookAtAbort(ctx, db, spec, kind)
-	}
-	if dryRun {
-		r.Steps, r.Findings, _, err = look(ctx)
-		return r, err
-	}
-	return walk(ctx, r, StateReverted, o, look)
+	return walk(ctx, r, goal, o, unlocked)
 }
 
 func lookAtAbort(ctx context.Context, db *pg.DB, spec Spec, kind copyKind) ([]Step, []pg.Finding, int64, error) {
-	if missing, err := missingFinding(ctx, db, spec); err != nil || missing != nil {
+	if missing, err := missingTable(ctx, db, spec); err != nil || missing != nil {
 		return nil, missing, 0, err
 	}
 	c, err := readCopy(ctx, db, spec.Table)
@@ -172,16 +191,13 @@ func lookAtAbort(ctx context.Context, db *pg.DB, spec Spec, kind copyKind) ([]St
 	return steps, nil, 0, err
 }
 
-// missingFinding is for a table that isn't there.
-func missingFinding(ctx context.Context, q pg.Queryer, spec Spec) ([]pg.Finding, error) {
+// missingTable is a finding for a table that isn't there.
+func missingTable(ctx context.Context, q pg.Queryer, spec Spec) ([]pg.Finding, error) {
 	_, err := Inspect(ctx, q, spec.Table, spec.Zone)
 	if !errors.Is(err, ErrNoTable) {
 		return nil, err
 	}
-	return []pg.Finding{{
-		ID: "ATL-PART-001", Severity: pg.Error, Object: spec.Table.String(), Message: "table " + spec.Table.String() + " does not exist",
-		Fix: "check the name; quote it as in SQL if it has capitals: '\"Name\"'",
-	}}, nil
+	return []pg.Finding{NoTable(spec.Table)}, nil
 }
 
 // lookAtBegun takes back what a conversion by copying did before its copy began.
@@ -191,8 +207,11 @@ func lookAtBegun(ctx context.Context, db *pg.DB, spec Spec) ([]Step, []pg.Findin
 		return nil, nil, 0, err
 	}
 	v, err := inspectConverted(ctx, db, spec)
-	if err != nil || len(v.blockers) > 0 {
-		return nil, v.findings(), 0, err
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	if len(v.blockers) > 0 {
+		return nil, v.blockers, 0, nil
 	}
 	return v.steps(db, spec, Options{}), nil, v.rows, nil
 }
@@ -351,15 +370,12 @@ func (b *back) blockers(ctx context.Context, db *pg.DB, spec Spec, block func(id
 		block("ATL-PART-080", fmt.Sprintf("partitions have been archived since the switch (entry %s), whose rows the replaced table still has", *archived),
 			"atlasctl archive restore "+*archived+", or keep the copy: atlasctl partition cleanup "+spec.Table.String())
 	}
-	logged := true
-	for _, table := range b.logged() {
-		on, err := b.copied.HasLog(ctx, db, table)
-		if err != nil {
-			return err
-		}
-		logged = logged && on
+	tables := b.logged()
+	logged, err := b.copied.Logged(ctx, db, tables...)
+	if err != nil {
+		return err
 	}
-	if !logged {
+	if len(logged) < len(tables) {
 		block("ATL-PART-081", "the log of changes since the switch is gone, or was disabled", "keep the copy: atlasctl partition cleanup "+spec.Table.String())
 	}
 	return nil

@@ -215,7 +215,7 @@ func diskUnknown(table pg.Name, bytes int64) pg.Finding {
 // copiedRanges are the leaves that the copy is to have: one an interval since the
 // first row's, and the history before them, for what is older.
 func (s *survey) copiedRanges(ctx context.Context, db *pg.DB, spec Spec, c *copying) error {
-	first, err := s.firstKey(ctx, db, spec)
+	first, err := firstKey(ctx, db, s.key, c.source)
 	if err != nil {
 		return err
 	}
@@ -262,10 +262,6 @@ func divided(spec Spec, key Key, first, until time.Time, most int) (leaves []cop
 // firstKey is the earliest key; zero for none. Without an index it may take too
 // long to find: then it is the earliest that ANALYZE has seen, and what is older
 // is kept by the history leaf.
-func (s *survey) firstKey(ctx context.Context, db *pg.DB, spec Spec) (time.Time, error) {
-	return firstKey(ctx, db, s.key, relation{spec.Table, s.table.OID})
-}
-
 func firstKey(ctx context.Context, db *pg.DB, key Key, table relation) (first time.Time, err error) {
 	var text *string
 	least := "true"
@@ -295,8 +291,8 @@ func (s *survey) copyNames(ctx context.Context, db *pg.DB, spec Spec, c *copying
 	for _, l := range c.leaves {
 		names = append(names, l.Name.Table)
 	}
-	for _, name := range s.replacedIndexes() {
-		names = append(names, name)
+	for _, ix := range s.indexes {
+		names = append(names, replacedIndex(ix.Name))
 	}
 	for _, id := range s.manifest.Of(kindIdentity) {
 		names = append(names, retiredSequence(spec, id))
@@ -304,15 +300,7 @@ func (s *survey) copyNames(ctx context.Context, db *pg.DB, spec Spec, c *copying
 	return s.takenBlockers(ctx, db, spec, names)
 }
 
-// replacedIndexes are the names that the table's indexes get when it is replaced.
-func (s *survey) replacedIndexes() map[string]string {
-	names := map[string]string{}
-	for _, ix := range s.indexes {
-		names[ix.Name] = replacedIndex(ix.Name)
-	}
-	return names
-}
-
+// replacedIndex is what an index of the table is called when that is replaced.
 func replacedIndex(name string) string { return LeafName(ownPrefix+name, "replaced") }
 
 // copySteps is the runbook of a conversion by copying.

@@ -291,7 +291,10 @@ func foreignKeySteps(db *pg.DB, keys Manifest, tables []relation, there []foreig
 			What: "add foreign keys to the copy", Locks: keys.Locks(),
 			Committed: func(ctx context.Context, q pg.Queryer) (bool, error) {
 				now, err := foreignKeysOn(ctx, q, oids(tables))
-				return len(now) >= len(tables)*len(keys), err
+				now = slices.DeleteFunc(now, func(k foreignKeyOn) bool {
+					return !slices.ContainsFunc(keys, func(o Object) bool { return o.Name == k.Name })
+				})
+				return len(now) == len(tables)*len(keys), err
 			},
 		}, add),
 		outsideStep(db, Step{Name: "validate foreign keys", Lock: "none on the table", Reversible: true, Scans: true, Done: len(validate) == 0}, validate...),

@@ -177,7 +177,7 @@ FROM pg_class c WHERE c.oid = %s::pg_catalog.regclass`,
 			filenode, shape, textArray(c.columns), textArray(future.Identity), pg.Literal(c.key.Column), pg.Literal(c.fill), nullable(c.upper),
 			pg.Literal(c.source.Name.SQL()))
 	}
-	begin := append(future.BeginSQL(), record("pg_relation_filenode(c.oid)", "''"), future.StretchesSQL(where))
+	begin := append(future.BeginSQL(), record("pg_relation_filenode(c.oid)", "''"), rowcopy.StretchesSQL(where))
 	locks := []string{"LOCK TABLE ONLY " + c.source.Name.SQL() + " IN SHARE ROW EXCLUSIVE MODE"}
 	return lockedStep(db, Step{Name: "log", Lock: "SHARE ROW EXCLUSIVE", Reversible: true, Done: begun && c.logged}, pg.Locked{
 		What: "log the changes of " + c.source.Name.String(), Locks: locks, Relations: []uint32{c.source.OID},
@@ -189,7 +189,7 @@ FROM pg_class c WHERE c.oid = %s::pg_catalog.regclass`,
 			if err != nil {
 				return nil, err
 			}
-			sql := append(future.BeginSQL(), record(fmt.Sprint(filenode), pg.Literal(shape)), future.StretchesSQL(where))
+			sql := append(future.BeginSQL(), record(fmt.Sprint(filenode), pg.Literal(shape)), rowcopy.StretchesSQL(where))
 			return sql, nil
 		},
 		Committed: func(ctx context.Context, q pg.Queryer) (bool, error) {

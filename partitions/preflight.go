@@ -111,8 +111,7 @@ func inspect(ctx context.Context, db *pg.DB, spec Spec, o Options) (*survey, err
 	var err error
 	s.table, err = Inspect(ctx, db, spec.Table, spec.Zone)
 	if errors.Is(err, ErrNoTable) {
-		s.block("ATL-PART-001", spec.Table.String(), "table "+spec.Table.String()+" does not exist", nil,
-			"check the name; quote it as in SQL if it has capitals: '\"Name\"'")
+		s.blockers = append(s.blockers, NoTable(spec.Table))
 		return s, nil
 	}
 	if err != nil {

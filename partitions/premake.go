@@ -153,7 +153,7 @@ func partitioned(ctx context.Context, db *pg.DB, spec Spec, findings *[]pg.Findi
 	}
 	t, err := Inspect(ctx, db, spec.Table, spec.Zone)
 	if errors.Is(err, ErrNoTable) {
-		refuse("ATL-PART-001", "table "+object+" does not exist", "check the name; quote it as in SQL if it has capitals: '\"Name\"'")
+		*findings = append(*findings, NoTable(spec.Table))
 		return nil, nil
 	}
 	if err != nil {

@@ -144,14 +144,6 @@ func (v *converted) block(id string, spec Spec, message, fix string) {
 	v.blockers = append(v.blockers, pg.Finding{ID: id, Severity: pg.Error, Object: spec.Table.String(), Message: message, Fix: fix})
 }
 
-// findings are the blockers; none of what could not be read.
-func (v *converted) findings() []pg.Finding {
-	if v == nil {
-		return nil
-	}
-	return v.blockers
-}
-
 func inspectConverted(ctx context.Context, db *pg.DB, spec Spec) (*converted, error) {
 	v := &converted{}
 	recorded, err := readConversion(ctx, db, spec.Table)

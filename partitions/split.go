@@ -32,29 +32,10 @@ func (s *splitting) block(id, message, fix string) {
 // them is the new, empty history's. The old leaf stays, with a log of what
 // changes, until [Cleanup]. Errors and state as [Convert].
 func Split(ctx context.Context, db *pg.DB, spec Spec, o Options, dryRun bool) (ConvertResult, error) {
-	r := ConvertResult{Table: spec.Table, Strategy: Copy, State: StatePlanned, Steps: []Step{}}
-	look := func(ctx context.Context) (steps []Step, findings []pg.Finding, rows int64, err error) {
-		err = db.Look(ctx, "look at "+spec.Table.String(), func() (err error) {
-			steps, findings, rows, err = lookAtSplit(ctx, db, spec, o)
-			return err
-		})
-		return steps, findings, rows, err
-	}
 	o.startClock(db)
-	if dryRun {
-		var err error
-		r.Steps, r.Findings, r.Rows, err = look(ctx)
-		if worst, _ := pg.Worst(r.Findings); worst == pg.Error {
-			r.State = StateBlocked
-		}
-		return r, err
-	}
-	unlock, err := db.LockTable(ctx, spec.Table)
-	if err != nil {
-		return r, err
-	}
-	defer unlock()
-	return walk(ctx, r, StateSplit, o, look)
+	return walkOrPlan(ctx, db, spec, StateSplit, o, dryRun, func(ctx context.Context) ([]Step, []pg.Finding, int64, error) {
+		return lookAtSplit(ctx, db, spec, o)
+	})
 }
 
 // splitStepsBefore are done once the leaves have taken the history's place.

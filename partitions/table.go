@@ -104,6 +104,14 @@ func (l Leaf) IsHistory() bool { return !l.Default && l.Lower.Unbounded }
 // ErrNoTable is what [Inspect] returns for a name that nothing bears.
 var ErrNoTable = errors.New("does not exist")
 
+// NoTable is the finding for a table that isn't there.
+func NoTable(table pg.Name) pg.Finding {
+	return pg.Finding{
+		ID: "ATL-PART-001", Severity: pg.Error, Object: table.String(), Message: "table " + table.String() + " does not exist",
+		Fix: "check the name; quote it as in SQL if it has capitals: '\"Name\"'",
+	}
+}
+
 // Inspect reads a table and its leaves from the catalogs, two queries whatever
 // their number. Leaves are read by zone's calendar, ordered by lower bound,
 // the DEFAULT partition last. Error: [ErrNoTable].

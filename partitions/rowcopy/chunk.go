@@ -14,9 +14,9 @@ import (
 	"github.com/atlasctl/atlasctl/ops/pg"
 )
 
-// ChunkTime is how long a chunk is to take: long enough for its transaction to
+// chunkTime is how long a chunk is to take: long enough for its transaction to
 // cost nothing, short enough to stop soon, and to hold no snapshot for long.
-const ChunkTime = 250 * time.Millisecond
+const chunkTime = 250 * time.Millisecond
 
 // pace sizes chunks, in heap pages, so that each takes about its target: rows
 // differ in width, pages in how full they are, servers in what else they do.
@@ -191,7 +191,7 @@ func (c Copy) worker(ctx context.Context, db *pg.DB, queue <-chan stretch, throt
 	if err := settings(ctx, own); err != nil {
 		return err
 	}
-	p := newPace(ChunkTime)
+	p := newPace(chunkTime)
 	for s := range queue {
 		for s.Next < s.End {
 			if err := throttle.Wait(ctx); err != nil {
@@ -222,32 +222,41 @@ func settings(ctx context.Context, db *pg.DB) error {
 var errMoved = errors.New("another run copies the same pages")
 
 // chunk copies pages up to to, and moves the watermark on, in one transaction.
-func (c Copy) chunk(ctx context.Context, db *pg.DB, s stretch, to int64) (err error) {
-	tx, err := db.Begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, rollback(ctx, tx))
+func (c Copy) chunk(ctx context.Context, db *pg.DB, s stretch, to int64) error {
+	return transact(ctx, db, pgx.ReadCommitted, func(tx pgx.Tx) error {
+		if err := c.lockSource(ctx, tx); err != nil {
+			return err
 		}
-	}()
-	if err := c.lockSource(ctx, tx); err != nil {
-		return err
-	}
-	tag, err := tx.Exec(ctx, c.chunkSQL(page(s.Next), page(to)))
+		tag, err := tx.Exec(ctx, c.chunkSQL(page(s.Next), page(to)))
+		if err != nil {
+			return err
+		}
+		moved, err := tx.Exec(ctx, `UPDATE atlasctl.copy_stretch SET next_block = $4, rows = rows + $5
+			WHERE copy_id = $1 AND first_block = $2 AND next_block = $3`, c.ID, s.First, s.Next, to, tag.RowsAffected())
+		if err != nil {
+			return err
+		}
+		if moved.RowsAffected() != 1 {
+			return errMoved
+		}
+		return nil
+	})
+}
+
+// transact does work in a transaction, and takes it back, also when ctx is done,
+// if it fails: unlike pgx.BeginTxFunc it keeps the session for that.
+func transact(ctx context.Context, db *pg.DB, isolation pgx.TxIsoLevel, work func(tx pgx.Tx) error) error {
+	tx, err := db.BeginTx(ctx, pgx.TxOptions{IsoLevel: isolation})
 	if err != nil {
 		return err
 	}
-	moved, err := tx.Exec(ctx, `UPDATE atlasctl.copy_stretch SET next_block = $4, rows = rows + $5
-		WHERE copy_id = $1 AND first_block = $2 AND next_block = $3`, c.ID, s.First, s.Next, to, tag.RowsAffected())
-	if err != nil {
-		return err
+	if err := work(tx); err != nil {
+		return errors.Join(err, rollback(ctx, tx))
 	}
-	if moved.RowsAffected() != 1 {
-		return errMoved
+	if err := tx.Commit(ctx); err != nil {
+		return errors.Join(err, rollback(ctx, tx))
 	}
-	return tx.Commit(ctx)
+	return nil
 }
 
 // lockSource makes whoever rewrites the source wait for the end of the

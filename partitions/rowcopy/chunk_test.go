@@ -10,20 +10,20 @@ import (
 func TestPace(t *testing.T) {
 	t.Parallel()
 	for _, cost := range []time.Duration{2 * time.Microsecond, 100 * time.Microsecond, 20 * time.Millisecond, time.Second} {
-		p := newPace(ChunkTime)
+		p := newPace(chunkTime)
 		var took time.Duration
 		for range 40 {
 			n := p.next()
 			took = time.Duration(n) * cost
 			p.took(n, took)
 		}
-		if least := min(ChunkTime*3/4, mostBlocks*cost); took < least || took > max(ChunkTime*5/4, cost) {
-			t.Errorf("a page that costs %s: a chunk takes %s, want about %s", cost, took, ChunkTime)
+		if least := min(chunkTime*3/4, mostBlocks*cost); took < least || took > max(chunkTime*5/4, cost) {
+			t.Errorf("a page that costs %s: a chunk takes %s, want about %s", cost, took, chunkTime)
 		}
 	}
-	p := newPace(ChunkTime)
+	p := newPace(chunkTime)
 	p.blocks = 10_000
-	if p.took(10_000, 10*ChunkTime); p.next() != 1000 {
+	if p.took(10_000, 10*chunkTime); p.next() != 1000 {
 		t.Errorf("%d pages after a chunk of 10,000 took ten times too long, want 1,000", p.next())
 	}
 	if p.took(10, time.Millisecond); p.next() != 1000 {

@@ -191,9 +191,9 @@ func (c Copy) EndSQL() []string {
 // a watermark of its own, so that several sessions can copy.
 const mostStretches = 64
 
-// StretchesSQL divides the source's pages for the record of the copy that is
-// being made: $id is its ID as an expression.
-func (c Copy) StretchesSQL(record string) string {
+// StretchesSQL divides the source's pages for the record of a copy that is being
+// made, and that is found by a condition.
+func StretchesSQL(record string) string {
 	return fmt.Sprintf(`INSERT INTO atlasctl.copy_stretch (copy_id, first_block, next_block, end_block)
 SELECT c.id, b, b, least(b + c.step, c.end_block)
 FROM (SELECT id, end_block, greatest(128, (end_block + %d) / %d) AS step FROM atlasctl.copy WHERE %s) c,
@@ -233,15 +233,24 @@ func (c Copy) Unchanged(ctx context.Context, q pg.Queryer) error {
 	return err
 }
 
-// HasLog says whether the log of a copy whose first source is of that OID
-// exists, and is filled from a table.
-func (c Copy) HasLog(ctx context.Context, q pg.Queryer, table uint32) (filled bool, err error) {
-	err = q.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = $1 AND tgname = $2 AND tgenabled = 'A'
-		AND tgfoid = to_regprocedure($3))`, table, TriggerName, c.function()).Scan(&filled)
+// Logged are those of the tables whose changes go to the log.
+func (c Copy) Logged(ctx context.Context, q pg.Queryer, tables ...uint32) ([]uint32, error) {
+	rows, err := q.Query(ctx, `SELECT tgrelid FROM pg_trigger WHERE tgrelid = ANY ($1::oid[]) AND tgname = $2 AND tgenabled = 'A'
+		AND tgfoid = to_regprocedure($3)`, tables, TriggerName, c.function())
 	if err != nil {
-		return false, fmt.Errorf("look for the log of %s: %w", c.From.Name, err)
+		return nil, fmt.Errorf("look for the log: %w", err)
 	}
-	return filled, nil
+	logged, err := pgx.CollectRows(rows, pgx.RowTo[uint32])
+	if err != nil {
+		return nil, fmt.Errorf("look for the log: %w", err)
+	}
+	return logged, nil
+}
+
+// HasLog says whether the changes of a table go to the log.
+func (c Copy) HasLog(ctx context.Context, q pg.Queryer, table uint32) (bool, error) {
+	logged, err := c.Logged(ctx, q, table)
+	return len(logged) == 1, err
 }
 
 // IdentityColumns are the columns of a unique key, and the partition key.

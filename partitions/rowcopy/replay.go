@@ -16,8 +16,8 @@ const (
 	// One transaction replays so many entries: more, while that is quick.
 	replayLeast = 500
 	replayMost  = 16_000
-	// FinalMost is how many are left to be replayed while writers wait.
-	FinalMost = 1000
+	// finalMost is how many are left to be replayed while writers wait.
+	finalMost = 1000
 	// finalPages is how large the log may be then: it is read as a whole.
 	finalPages = 4096
 	// replayTries is how often a replay yields to somebody else in a row.
@@ -29,24 +29,18 @@ const (
 func (c Copy) replaySQL(picked string) []string {
 	entries := fmt.Sprintf("(SELECT DISTINCT %s FROM %s WHERE %s)", c.identities(), c.log().SQL(), picked)
 	return []string{
-		fmt.Sprintf("DELETE FROM %s t USING %s e WHERE %s", c.to(), entries, c.at(c.To, "t", "e")),
+		fmt.Sprintf("DELETE FROM %s t USING %s e WHERE %s", c.To.Name.SQL(), entries, c.at(c.To, "t", "e")),
 		fmt.Sprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE\nSELECT %s FROM %s e JOIN %s s ON %s",
-			c.To.Name.SQL(), pg.Idents(c.Columns), c.values(c.From, "s"), entries, c.from(), c.at(c.From, "s", "e")),
+			c.To.Name.SQL(), pg.Idents(c.Columns), c.values(c.From, "s"), entries, c.From.Name.SQL(), c.at(c.From, "s", "e")),
 	}
 }
-
-// from and to are the ends as a FROM clause has them: what is partitioned has no
-// rows itself.
-func (c Copy) from() string { return c.From.sql() }
-func (c Copy) to() string   { return c.To.sql() }
-
-func (e End) sql() string { return e.Name.SQL() }
 
 // picked are entries by where they lie: rows of the log are never changed, and
 // deleted by us alone.
 const picked = "ctid = ANY ($1::tid[])"
 
-// byIndex keeps the planner from reading whole tables for some rows.
+// byIndex keeps the planner from reading whole tables for some rows; anyhow lets
+// it choose again.
 const (
 	byIndex = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off"
 	anyhow  = "SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_seqscan = on"
@@ -83,7 +77,7 @@ func (c Copy) replayable(ctx context.Context, q pg.Queryer, tids []string) error
 	}
 	sql := fmt.Sprintf(`SELECT coalesce(bool_or(num_nonnulls(%s) = 0), false),
 		coalesce(bool_or(%s IS NULL AND EXISTS (SELECT FROM %s s WHERE %s AND s.%s IS NULL)), false) FROM %s l WHERE %s`,
-		c.logColumns("l"), c.logKey(), c.from(), strings.Join(append(same, "true"), " AND "), pg.Ident(c.Key), c.log().SQL(), "l."+picked)
+		c.logColumns("l"), c.logKey(), c.From.Name.SQL(), strings.Join(append(same, "true"), " AND "), pg.Ident(c.Key), c.log().SQL(), "l."+picked)
 	if err := q.QueryRow(ctx, sql, tids).Scan(&emptied, &null); err != nil {
 		return err
 	}
@@ -91,9 +85,14 @@ func (c Copy) replayable(ctx context.Context, q pg.Queryer, tids []string) error
 	case emptied:
 		return fmt.Errorf("%s %w", c.From.Name, ErrRewritten)
 	case null:
-		return pg.WithHint(fmt.Errorf("%s %w", c.From.Name, ErrNullKey), "correct or delete them; --fill-null-key, given from the beginning of a copy, gives them one")
+		return c.nullKey()
 	}
 	return nil
+}
+
+func (c Copy) nullKey() error {
+	return pg.WithHint(fmt.Errorf("%s %w", c.From.Name, ErrNullKey),
+		"correct or delete them; --fill-null-key, given from the beginning of a copy, gives them one")
 }
 
 // warm lets a session read what it will need of the catalogs while nobody waits
@@ -119,9 +118,9 @@ const beginning = "(0,0)"
 // took tells how long the entries of a transaction took.
 func (s *sweep) took(d time.Duration) {
 	switch {
-	case d < ChunkTime/2:
+	case d < chunkTime/2:
 		s.most *= 2
-	case d > 2*ChunkTime:
+	case d > 2*chunkTime:
 		s.most /= 2
 	}
 	s.most = min(max(s.most, replayLeast), replayMost)
@@ -140,7 +139,7 @@ func (c Copy) next(ctx context.Context, q pg.Queryer, s *sweep) ([]string, error
 	return tids, nil
 }
 
-// CatchUp replays the log until no more than [FinalMost] entries are left, and
+// CatchUp replays the log until no more than [finalMost] entries are left, and
 // all of them can be read at once. Its waits are short: where somebody else
 // holds what it needs, it yields, not to become half of a deadlock that would
 // end the application's transaction. Errors: [ErrRewritten];
@@ -176,7 +175,7 @@ func (c Copy) CatchUp(ctx context.Context, db *pg.DB, throttle *Throttle) error 
 				return fmt.Errorf("vacuum the log of %s: %w", c.From.Name, err)
 			}
 			left, err := c.depth(ctx, db)
-			if err != nil || left.entries <= FinalMost && left.pages <= finalPages {
+			if err != nil || left.entries <= finalMost && left.pages <= finalPages {
 				return err
 			}
 			if left.entries < least.entries || left.pages < least.pages {
@@ -221,26 +220,16 @@ func yield(err error) bool {
 }
 
 // replayBatch replays entries in a transaction of its own.
-func (c Copy) replayBatch(ctx context.Context, db *pg.DB, tids []string) (err error) {
-	tx, err := db.Begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, rollback(ctx, tx))
+func (c Copy) replayBatch(ctx context.Context, db *pg.DB, tids []string) error {
+	return transact(ctx, db, pgx.ReadCommitted, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '100ms'; SET LOCAL synchronous_commit = off", pgx.QueryExecModeSimpleProtocol); err != nil {
+			return err
 		}
-	}()
-	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '100ms'; SET LOCAL synchronous_commit = off", pgx.QueryExecModeSimpleProtocol); err != nil {
-		return err
-	}
-	if err := c.lockSource(ctx, tx); err != nil {
-		return err
-	}
-	if err := c.replay(ctx, tx, tids); err != nil {
-		return err
-	}
-	return tx.Commit(ctx)
+		if err := c.lockSource(ctx, tx); err != nil {
+			return err
+		}
+		return c.replay(ctx, tx, tids)
+	})
 }
 
 // ErrBehind is a log that holds more than can be replayed while writers wait.
@@ -253,36 +242,31 @@ const drainTimeout = 3 * time.Second
 // keeps writers out by a lock that lets readers pass; and settles what was set
 // aside. After it the two ends are the same. Errors: [ErrBehind];
 // [MismatchError]; [ErrRewritten].
-func (c Copy) drain(ctx context.Context, db *pg.DB) (err error) {
-	tx, err := db.Begin(ctx)
-	if err != nil {
-		return err
-	}
-	whole := ctx
-	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+func (c Copy) drain(ctx context.Context, db *pg.DB) error {
+	bounded, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
-	defer func() {
-		if err != nil && whole.Err() == nil && (ctx.Err() != nil || pg.Code(err) == pg.CodeQueryCanceled) {
-			err = fmt.Errorf("%w: %w", ErrBehind, err)
-		}
-		if err != nil {
-			err = errors.Join(err, rollback(ctx, tx))
-		}
-	}()
+	err := transact(bounded, db, pgx.ReadCommitted, func(tx pgx.Tx) error { return c.drainIn(bounded, tx) })
+	if err != nil && ctx.Err() == nil && (bounded.Err() != nil || pg.Code(err) == pg.CodeQueryCanceled) {
+		return fmt.Errorf("%w: %w", ErrBehind, err)
+	}
+	return err
+}
+
+func (c Copy) drainIn(ctx context.Context, tx pgx.Tx) error {
 	// Somebody who waits for us may have what we need: yield before he is told to.
 	// And however the statements are run, nobody waits for long.
-	if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = '200ms'; SET LOCAL statement_timeout = %d", drainTimeout.Milliseconds()), pgx.QueryExecModeSimpleProtocol); err != nil {
+	set := fmt.Sprintf("SET LOCAL lock_timeout = '200ms'; SET LOCAL statement_timeout = %d", drainTimeout.Milliseconds())
+	if _, err := tx.Exec(ctx, set, pgx.QueryExecModeSimpleProtocol); err != nil {
 		return err
 	}
 	if err := c.Unchanged(ctx, tx); err != nil {
 		return err
 	}
-	s := sweep{after: beginning, most: FinalMost + 1}
-	tids, err := c.next(ctx, tx, &s)
+	tids, err := c.next(ctx, tx, &sweep{after: beginning, most: finalMost + 1})
 	if err != nil {
 		return err
 	}
-	if len(tids) > FinalMost {
+	if len(tids) > finalMost {
 		return ErrBehind
 	}
 	if len(tids) > 0 {
@@ -306,7 +290,7 @@ func (c Copy) drain(ctx context.Context, db *pg.DB) (err error) {
 	if left {
 		return errors.New("the log of " + c.From.Name.String() + " is written to although writers are locked out")
 	}
-	return tx.Commit(ctx)
+	return nil
 }
 
 // depth is how much there is to be replayed, and pages to be read for it.

@@ -28,8 +28,7 @@ type Limits struct {
 // closed: what can't be read counts as too much.
 type Throttle struct {
 	limits Limits
-	// size is what the copy takes now, in bytes.
-	size func(context.Context, pg.Queryer) (int64, error)
+	target uint32 // the partitioned table whose size is the copy's
 
 	mu     sync.Mutex
 	looked time.Time
@@ -39,10 +38,7 @@ type Throttle struct {
 
 // NewThrottle returns one that weighs a copy by the size of its target.
 func NewThrottle(limits Limits, target uint32) *Throttle {
-	return &Throttle{limits: limits, size: func(ctx context.Context, q pg.Queryer) (n int64, err error) {
-		err = q.QueryRow(ctx, `SELECT coalesce(sum(pg_total_relation_size(relid)), 0)::int8 FROM pg_partition_tree($1)`, target).Scan(&n)
-		return n, err
-	}}
+	return &Throttle{limits: limits, target: target}
 }
 
 //go:embed sql/busy.sql
@@ -116,7 +112,8 @@ func (t *Throttle) judge(ctx context.Context, db *pg.DB) (string, error) {
 
 func (t *Throttle) judgeDisk(ctx context.Context, db *pg.DB) (string, error) {
 	if l := t.limits; l.Budget > 0 {
-		taken, err := t.size(ctx, db)
+		var taken int64
+		err := db.QueryRow(ctx, `SELECT coalesce(sum(pg_total_relation_size(relid)), 0)::int8 FROM pg_partition_tree($1)`, t.target).Scan(&taken)
 		if err != nil {
 			return "", fmt.Errorf("look at the size of the copy: %w", err)
 		}

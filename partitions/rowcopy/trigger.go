@@ -67,7 +67,7 @@ func (c Copy) mirrorSQL(atMost time.Duration) string {
 		}
 		return strings.Join(same, " AND ")
 	}
-	to := c.To.sql()
+	to := c.To.Name.SQL()
 	body := fmt.Sprintf(`%s%s
   %s
   IF clock_timestamp() > '%s' OR NOT pg_visible_in_snapshot('%s', pg_current_snapshot()) THEN
@@ -91,7 +91,7 @@ func (c Copy) mirrorSQL(atMost time.Duration) string {
   %s
   END IF;
   RETURN NULL;`, mirrorMark, transaction, c.emptiedSQL(), until, transaction, c.logsSQL(), to, at(c.To, "t", "OLD"), to, at(c.To, "t", "NEW"),
-		to, pg.Idents(c.Columns), c.values(c.From, "s"), c.From.sql(), at(c.From, "s", "NEW"), c.logsSQL())
+		to, pg.Idents(c.Columns), c.values(c.From, "s"), c.From.Name.SQL(), at(c.From, "s", "NEW"), c.logsSQL())
 	return pg.Do(fmt.Sprintf("BEGIN EXECUTE replace(replace(%s, %s, pg_current_xact_id()::text), %s, (clock_timestamp() + interval '%d seconds')::text); END",
 		pg.Literal(c.functionSQL(body)), pg.Literal(transaction), pg.Literal(until), int(atMost.Seconds())))
 }

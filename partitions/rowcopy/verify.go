@@ -2,7 +2,6 @@ package rowcopy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -90,7 +89,7 @@ func (c Copy) Verify(ctx context.Context, db *pg.DB, ranges []Range, jobs int, t
 			return err
 		}
 		left, err := c.settled(ctx, db)
-		if err != nil || left <= FinalMost {
+		if err != nil || left <= finalMost {
 			return err // the last ones are settled when writers are locked out
 		}
 		if time.Now().After(deadline) {
@@ -109,11 +108,11 @@ func (c Copy) nullKeys(ctx context.Context, db *pg.DB) error {
 	if err != nil || !nullable {
 		return err
 	}
-	if err := db.QueryRow(ctx, fmt.Sprintf("SELECT EXISTS (SELECT FROM %s WHERE %s IS NULL)", c.From.sql(), pg.Ident(c.Key))).Scan(&there); err != nil {
+	if err := db.QueryRow(ctx, fmt.Sprintf("SELECT EXISTS (SELECT FROM %s WHERE %s IS NULL)", c.From.Name.SQL(), pg.Ident(c.Key))).Scan(&there); err != nil {
 		return fmt.Errorf("look for NULL keys of %s: %w", c.From.Name, err)
 	}
 	if there {
-		return pg.WithHint(fmt.Errorf("%s %w", c.From.Name, ErrNullKey), "correct or delete them; --fill-null-key, given from the beginning of a copy, gives them one")
+		return c.nullKey()
 	}
 	return nil
 }
@@ -175,7 +174,7 @@ func (c Copy) compareSQL(ranges []Range) string {
 		return fmt.Sprintf(`SELECT %s AS n, count(*) AS rows, coalesce(bit_xor(%s), 0) AS sum
   FROM %s x
   WHERE %s AND NOT EXISTS (SELECT FROM (SELECT %s FROM %s) l WHERE %s)
-  GROUP BY 1`, number, c.digest(e, "x"), e.sql(), whole.condition(value), c.identities(), c.log().SQL(), c.at(e, "x", "l"))
+  GROUP BY 1`, number, c.digest(e, "x"), e.Name.SQL(), whole.condition(value), c.identities(), c.log().SQL(), c.at(e, "x", "l"))
 	}
 	return fmt.Sprintf(`WITH f AS (
   %s
@@ -200,16 +199,7 @@ END`, c.compareSQL(ranges)))
 
 // compare makes one pass, in one snapshot.
 func (c Copy) compare(ctx context.Context, db *pg.DB, ranges []Range) error {
-	return db.Look(ctx, "compare "+c.From.Name.String(), func() (err error) {
-		tx, err := db.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
-		if err != nil {
-			return err
-		}
-		defer func() {
-			if err != nil {
-				err = errors.Join(err, rollback(ctx, tx))
-			}
-		}()
+	return c.inSnapshot(ctx, db, func(tx pgx.Tx) error {
 		if err := c.lockSource(ctx, tx); err != nil {
 			return err
 		}
@@ -220,7 +210,7 @@ func (c Copy) compare(ctx context.Context, db *pg.DB, ranges []Range) error {
 		}
 		rows, err := tx.Query(ctx, c.compareSQL(ranges))
 		if err != nil {
-			return gone(c, err)
+			return err
 		}
 		all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[sums])
 		if err != nil {
@@ -234,44 +224,33 @@ func (c Copy) compare(ctx context.Context, db *pg.DB, ranges []Range) error {
 				}
 			}
 		}
-		return tx.Commit(ctx)
+		return nil
 	})
 }
 
 // settled compares what was set aside, and returns how many rows are left that
 // are in the log again.
 func (c Copy) settled(ctx context.Context, db *pg.DB) (left int64, err error) {
-	err = db.Look(ctx, "compare "+c.From.Name.String(), func() (err error) {
-		tx, err := db.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
-		if err != nil {
-			return err
-		}
-		defer func() {
-			if err != nil {
-				err = errors.Join(err, rollback(ctx, tx))
-			}
-		}()
+	err = c.inSnapshot(ctx, db, func(tx pgx.Tx) error {
 		if err := c.settle(ctx, tx); err != nil {
 			return err
 		}
-		if err := tx.QueryRow(ctx, "SELECT count(*) FROM "+c.aside().SQL()).Scan(&left); err != nil {
-			return err
-		}
-		return tx.Commit(ctx)
+		return tx.QueryRow(ctx, "SELECT count(*) FROM "+c.aside().SQL()).Scan(&left)
 	})
 	return left, err
+}
+
+// inSnapshot looks at both ends in one snapshot, as soon as nobody has locked them.
+func (c Copy) inSnapshot(ctx context.Context, db *pg.DB, look func(tx pgx.Tx) error) error {
+	return db.Look(ctx, "compare "+c.From.Name.String(), func() error { return transact(ctx, db, pgx.RepeatableRead, look) })
 }
 
 // settleSQL takes those that are the same at both ends off the rows that were set
 // aside; those that are in the log stay.
 func (c Copy) settleSQL() string {
 	entries := fmt.Sprintf("(SELECT DISTINCT %s FROM %s)", c.logColumns(""), c.aside().SQL())
-	inLog := make([]string, len(c.Identity))
-	for i := range c.Identity {
-		inLog[i] = fmt.Sprintf("l.%[1]s = a.%[1]s", logColumn(i))
-	}
 	digest := func(e End) string {
-		return fmt.Sprintf("(SELECT array_agg(%s) FROM %s x WHERE %s)", c.digest(e, "x"), e.sql(), c.at(e, "x", "a"))
+		return fmt.Sprintf("(SELECT array_agg(%s) FROM %s x WHERE %s)", c.digest(e, "x"), e.Name.SQL(), c.at(e, "x", "a"))
 	}
 	return fmt.Sprintf(`WITH l AS MATERIALIZED (
   SELECT DISTINCT %s FROM %s
@@ -283,14 +262,14 @@ func (c Copy) settleSQL() string {
   DELETE FROM %s d USING judged a WHERE a.same AND %s
 )
 SELECT count(*), (SELECT j::text FROM judged j WHERE NOT j.same LIMIT 1) FROM judged WHERE NOT same`,
-		c.identities(), c.log().SQL(), digest(c.From), digest(c.To), entries, strings.Join(inLog, " AND "), c.aside().SQL(), c.sameAside())
+		c.identities(), c.log().SQL(), digest(c.From), digest(c.To), entries, c.sameEntry("l", "a"), c.aside().SQL(), c.sameEntry("d", "a"))
 }
 
-// sameAside is the condition that a row set aside has a judged identity.
-func (c Copy) sameAside() string {
+// sameEntry is the condition that two entries are of one identity.
+func (c Copy) sameEntry(a, b string) string {
 	same := make([]string, len(c.Identity))
 	for i := range c.Identity {
-		same[i] = fmt.Sprintf("d.%[1]s = a.%[1]s", logColumn(i))
+		same[i] = fmt.Sprintf("%[1]s.%[3]s = %[2]s.%[3]s", a, b, logColumn(i))
 	}
 	return strings.Join(same, " AND ")
 }
