@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/atlasctl/atlasctl/partitions"
 )
 
@@ -28,7 +27,7 @@ func newPartitionStatus(a *app) *cobra.Command {
 				for _, t := range s.tables {
 					st, err := partitions.Status(ctx, s.db, t.Spec, s.now)
 					if errors.Is(err, partitions.ErrNoTable) {
-						st.Findings = append(st.Findings, missingTable(t.Table, err))
+						st.Findings = append(st.Findings, partitions.NoTable(t.Table))
 					} else if err != nil {
 						return err
 					}
@@ -58,13 +57,6 @@ func newPartitionStatus(a *app) *cobra.Command {
 	f.addAhead(cmd)
 	fail.add(cmd)
 	return cmd
-}
-
-func missingTable(table pg.Name, err error) pg.Finding {
-	return pg.Finding{
-		ID: "ATL-PART-001", Severity: pg.Error, Object: table.String(), Message: err.Error(),
-		Fix: "check the name; quote it as in SQL if it has capitals: '\"Name\"'",
-	}
 }
 
 func printSummaries(w io.Writer, summaries []*partitions.Summary) {
