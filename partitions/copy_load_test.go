@@ -13,7 +13,7 @@ import (
 	"github.com/atlasctl/atlasctl/partitions"
 )
 
-const copyRows = 60_000
+const copyRows = 30_000
 
 // copying are the options of a conversion by copying.
 func copyOptions() partitions.Options {
@@ -31,7 +31,7 @@ func TestNothingIsLostWhileItIsCopied(t *testing.T) {
 	t.Parallel()
 	l := newLoad(t, copyRows)
 	l.twice = true
-	l.pause = 120 * time.Millisecond // as fast as they can they need all of two processors
+	l.pause = 60 * time.Millisecond // as fast as they can they need all of two processors
 	journals, stop := l.start(t, 8, 2)
 	defer stop()
 	type work func(context.Context, *pg.DB) (partitions.ConvertResult, error)
