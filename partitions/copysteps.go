@@ -434,32 +434,18 @@ func readSnapshots(ctx context.Context, q pg.Queryer) ([]snapshotUser, error) {
 // it. Error: [pg.ErrNotNow] naming those that are left after limit.
 func waitForSnapshots(ctx context.Context, db *pg.DB, what string, limit time.Duration) error {
 	old, err := readSnapshots(ctx, db)
-	deadline := time.Now().Add(limit)
-	tell := time.Now().Add(db.LockTimeout)
-	for pause := 2 * time.Millisecond; err == nil && len(old) > 0; pause = min(2*pause, time.Second) {
-		if time.Now().After(deadline) {
-			pids := make([]int, len(old))
-			for i, u := range old {
-				pids[i] = u.PID
-			}
-			blockers, err := pg.Sessions(ctx, db, pids)
-			if err != nil {
-				return err
-			}
-			return db.NotNow(&pg.BusyError{Why: what + ": snapshots from before are still in use", Blockers: blockers})
-		}
-		if time.Now().After(tell) {
-			db.Log.InfoContext(ctx, "waiting for older snapshots", "to", what, "transactions", len(old))
-			tell = time.Now().Add(time.Minute)
-		}
-		if err := pg.Sleep(ctx, pause); err != nil {
-			return err
-		}
-		var now []snapshotUser
-		now, err = readSnapshots(ctx, db)
-		old = slices.DeleteFunc(old, func(u snapshotUser) bool { return !slices.Contains(now, u) })
+	if err != nil {
+		return err
 	}
-	return err
+	return waitForNone(ctx, db, what+": snapshots from before are still in use", limit, func() ([]int, error) {
+		now, err := readSnapshots(ctx, db)
+		old = slices.DeleteFunc(old, func(u snapshotUser) bool { return !slices.Contains(now, u) })
+		pids := make([]int, len(old))
+		for i, u := range old {
+			pids[i] = u.PID
+		}
+		return pids, err
+	})
 }
 
 // switchover is the end of a copy: both ends are made the same, for every
@@ -541,7 +527,7 @@ func (s switchover) run(ctx context.Context, db *pg.DB, until time.Time) (held p
 			}
 			continue
 		}
-		h, err := s.copied.Rest(ctx, db, second, s.what)
+		h, err := s.copied.Rest(ctx, db, second, s.what, deadline)
 		held = held.Add(h)
 		if errors.Is(err, rowcopy.ErrBehind) {
 			err = s.mirror(ctx, db, second, &held, deadline)
@@ -562,7 +548,7 @@ func (s switchover) mirror(ctx context.Context, db, second *pg.DB, held *pg.Held
 		if err := s.copied.CatchUp(ctx, db, nil); err != nil {
 			return err
 		}
-		h, err := s.copied.Mirror(ctx, db, second, s.what)
+		h, err := s.copied.Mirror(ctx, db, second, s.what, deadline)
 		*held = held.Add(h)
 		if !errors.Is(err, rowcopy.ErrBehind) {
 			return err

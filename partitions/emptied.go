@@ -155,25 +155,39 @@ END`, strings.Join(full, " OR ")))
 // are seen with pg_read_all_stats only.
 // https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-SYNCHRONIZATION
 func waitForOlder(ctx context.Context, db *pg.DB, what string, leaves []uint32) error {
-	deadline := time.Now().Add(db.LockDeadline)
-	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+	return waitForNone(ctx, db, what+": older snapshots are still in use", db.LockDeadline, func() ([]int, error) {
 		rows, err := db.Query(ctx, olderSQL, leaves)
 		if err != nil {
-			return fmt.Errorf("%s: look for older snapshots: %w", what, err)
+			return nil, fmt.Errorf("%s: look for older snapshots: %w", what, err)
 		}
 		pids, err := pgx.CollectRows(rows, pgx.RowTo[int])
 		if err != nil {
-			return fmt.Errorf("%s: look for older snapshots: %w", what, err)
+			return nil, fmt.Errorf("%s: look for older snapshots: %w", what, err)
 		}
-		if len(pids) == 0 {
-			return nil
+		return pids, nil
+	})
+}
+
+// waitForNone looks again until no process is left. Error: [pg.ErrNotNow] that
+// says why and names those that are left after limit.
+func waitForNone(ctx context.Context, db *pg.DB, why string, limit time.Duration, left func() ([]int, error)) error {
+	deadline := time.Now().Add(limit)
+	tell := time.Now().Add(db.LockTimeout)
+	for pause := 2 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		pids, err := left()
+		if err != nil || len(pids) == 0 {
+			return err
 		}
-		if time.Now().After(deadline) {
+		if now := time.Now(); now.After(tell) || now.After(deadline) {
 			blockers, err := pg.Sessions(ctx, db, pids)
 			if err != nil {
-				return fmt.Errorf("%s: %w", what, err)
+				return fmt.Errorf("%s: %w", why, err)
 			}
-			return db.NotNow(&pg.BusyError{Why: fmt.Sprintf("%s: waited %s for older snapshots", what, db.LockDeadline), Blockers: blockers})
+			if now.After(deadline) {
+				return db.NotNow(&pg.BusyError{Why: why, Blockers: blockers})
+			}
+			db.Log.InfoContext(ctx, "waiting", "because", why, "held_by", blockers)
+			tell = now.Add(time.Minute)
 		}
 		if err := pg.Sleep(ctx, pause); err != nil {
 			return err

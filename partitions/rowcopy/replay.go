@@ -171,7 +171,8 @@ func (c Copy) CatchUp(ctx context.Context, db *pg.DB, throttle *Throttle) error 
 		}
 		if len(tids) == 0 {
 			// The end of a sweep: from now on there are only those that came meanwhile.
-			if _, err := db.Exec(ctx, "VACUUM "+c.log().SQL()); err != nil {
+			// Autovacuum may be at it, which is as good.
+			if _, err := db.Exec(ctx, "VACUUM (SKIP_LOCKED) "+c.log().SQL()); err != nil {
 				return fmt.Errorf("vacuum the log of %s: %w", c.From.Name, err)
 			}
 			left, err := c.depth(ctx, db)

@@ -125,26 +125,26 @@ func (c Copy) Unmirror(ctx context.Context, db *pg.DB) (pg.Held, error) {
 
 // Mirror replays what is left of the log, while writers are locked out for a
 // moment, and lets everybody who comes later write to both ends. second is
-// another session: what it replays has to be committed before. Errors:
-// [ErrBehind]; those of [pg.DB.RunLocked].
-func (c Copy) Mirror(ctx context.Context, db, second *pg.DB, what string) (pg.Held, error) {
-	return c.gated(ctx, db, second, what, c.mirrorSQL(mirrorTime(db.LockDeadline)))
+// another session: what it replays has to be committed before. until ends the
+// tries for the lock. Errors: [ErrBehind]; those of [pg.DB.RunLocked].
+func (c Copy) Mirror(ctx context.Context, db, second *pg.DB, what string, until time.Time) (pg.Held, error) {
+	return c.gated(ctx, db, second, what, until, c.mirrorSQL(mirrorTime(db.LockDeadline)))
 }
 
 // mirrorTime is how long the function mirrors at the most.
 func mirrorTime(deadline time.Duration) time.Duration { return 3*deadline + time.Minute }
 
 // Rest replays what transactions have logged that began before [Copy.Mirror].
-func (c Copy) Rest(ctx context.Context, db, second *pg.DB, what string) (pg.Held, error) {
-	return c.gated(ctx, db, second, what)
+func (c Copy) Rest(ctx context.Context, db, second *pg.DB, what string, until time.Time) (pg.Held, error) {
+	return c.gated(ctx, db, second, what, until)
 }
 
-func (c Copy) gated(ctx context.Context, db, second *pg.DB, what string, sql ...string) (pg.Held, error) {
+func (c Copy) gated(ctx context.Context, db, second *pg.DB, what string, until time.Time, sql ...string) (pg.Held, error) {
 	if err := c.warm(ctx, second); err != nil {
 		return pg.Held{}, err
 	}
 	return db.RunLocked(ctx, pg.Locked{
-		What: what, Locks: c.Gate, Relations: []uint32{c.From.OID}, StatementTimeout: drainTimeout,
+		What: what, Locks: c.Gate, Relations: []uint32{c.From.OID}, StatementTimeout: drainTimeout, Until: until,
 		Body: func(ctx context.Context, _ pg.Queryer) ([]string, error) { return sql, c.drain(ctx, second) },
 	})
 }
