@@ -33,7 +33,7 @@ var copyOnly = []string{"jobs", "max-lag", "max-wal", "max-load", "disk-budget",
 
 func (f *copyFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.IntVar(&f.jobs, "jobs", 0, "`sessions` that copy (default: the server's cores, at most 4)")
+	flags.IntVar(&f.jobs, "jobs", 0, "`sessions` that copy (default: the server's cores, at most 4; one while others are at work)")
 	flags.DurationVar(&f.lag, "max-lag", 30*time.Second, "wait while a replica is further behind; 0 for never")
 	flags.StringVar(&f.wal, "max-wal", "16GB", "wait while a replication slot keeps more `bytes` of WAL; 0 for never")
 	flags.IntVar(&f.load, "max-load", 0, "wait while more `sessions` of others are at work (default: whatever the load)")
@@ -59,7 +59,7 @@ func (f *copyFlags) options(ctx context.Context, db *pg.DB) (o partitions.CopyOp
 	if f.jobs < 0 || f.load < 0 || f.lag < 0 {
 		return o, pg.Usagef("--jobs, --max-load and --max-lag must not be negative")
 	}
-	o.Limits = rowcopy.Limits{Lag: f.lag, Load: f.load, Free: keepFree}
+	o.Limits = rowcopy.Limits{Lag: f.lag, Load: f.load, Beside: max(f.jobs, 1), Free: keepFree}
 	if o.Limits.WAL, err = parseBytes("max-wal", f.wal); err != nil {
 		return o, err
 	}

@@ -489,12 +489,14 @@ func (b *back) steps(ctx context.Context, db *pg.DB, spec Spec, o Options, compa
 	if b.home() {
 		return b.lastSteps(ctx, db, spec)
 	}
-	throttle := rowcopy.NewThrottle(rowcopy.Limits{Lag: o.Copying.Limits.Lag, WAL: o.Copying.Limits.WAL, Load: o.Copying.Limits.Load}, b.table.OID)
+	limits := o.Copying.Limits
+	limits.Budget, limits.DiskFree = 0, nil // nothing is copied that takes more than a moment's changes
+	crew := rowcopy.Crew{Jobs: o.jobs(), Throttle: rowcopy.NewThrottle(limits, b.table.OID)}
 	catchUp := func(run func(context.Context) (pg.Held, error)) func(context.Context) (pg.Held, error) {
 		return func(ctx context.Context) (pg.Held, error) {
 			// A foreign key holds for the rows that there are now, not for those that
 			// were replaced.
-			if err := b.copied.CatchUp(ctx, db, throttle); err != nil {
+			if err := b.copied.CatchUp(ctx, db, crew.Throttle); err != nil {
 				return pg.Held{}, err
 			}
 			return run(ctx)
@@ -518,7 +520,7 @@ func (b *back) steps(ctx context.Context, db *pg.DB, spec Spec, o Options, compa
 	steps = append(steps, Step{
 		Name: "compare", Lock: "ACCESS SHARE", Scans: true, Reversible: true, SQL: []string{}, Done: *compared,
 		run: catchUp(func(ctx context.Context) (pg.Held, error) {
-			err := b.copied.Verify(ctx, db, b.ranges(), o.jobs(), throttle)
+			err := b.copied.Verify(ctx, db, b.ranges(), crew)
 			*compared = err == nil
 			return pg.Held{}, err
 		}),

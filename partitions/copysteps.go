@@ -221,13 +221,13 @@ func (o Options) jobs() int { return max(o.Copying.Jobs, 1) }
 // the disk can't be seen: so many times what its source takes.
 const mostGrown = 3
 
-// throttle is what makes the copy wait.
-func (c *copying) throttle(o Options) *rowcopy.Throttle {
+// crew is who copies.
+func (c *copying) crew(o Options) rowcopy.Crew {
 	limits := o.Copying.Limits
 	if limits.Budget == 0 && limits.DiskFree == nil {
 		limits.Budget = mostGrown*c.bytes + 1<<30
 	}
-	return rowcopy.NewThrottle(limits, c.router.OID)
+	return rowcopy.Crew{Jobs: o.jobs(), Throttle: rowcopy.NewThrottle(limits, c.router.OID)}
 }
 
 // copyStep copies the bulk of the rows.
@@ -235,7 +235,7 @@ func (c *copying) copyStep(db *pg.DB, o Options, begun bool) Step {
 	step := Step{Name: "copy", Lock: "ACCESS SHARE", Scans: true, Reversible: true, Done: begun && c.copied, SQL: []string{}}
 	step.run = func(ctx context.Context) (pg.Held, error) {
 		defer c.still(ctx, db)
-		b := rowcopy.Bulk{Jobs: o.jobs(), Throttle: c.throttle(o)}
+		b := rowcopy.Bulk{Crew: c.crew(o)}
 		if o.OnEvent != nil {
 			b.OnProgress = func(p rowcopy.Progress) { event(o, Event{Table: c.table, Step: "copy", Progress: &p}) }
 		}
@@ -272,27 +272,18 @@ func (c *copying) indexStep(db *pg.DB, o Options, begun bool) Step {
 	return Step{
 		Name: "index", Lock: "none on the table", Scans: true, Reversible: true, Done: begun && len(flat) == 0, SQL: flat,
 		run: func(ctx context.Context) (pg.Held, error) {
-			throttle := c.throttle(o)
-			copied := c.rowCopy()
+			crew, copied := c.crew(o), c.rowCopy()
 			defer c.still(ctx, db)
-			if err := copied.Tell(ctx, db, "building indexes", "", 0); err != nil {
-				return pg.Held{}, err
-			}
-			return pg.Held{}, rowcopy.Each(ctx, db, o.jobs(), len(all), func(ctx context.Context, own *pg.DB, i int) error {
+			return pg.Held{}, crew.Each(ctx, db, len(all), func(ctx context.Context, w *rowcopy.Worker, i int) error {
 				for _, sql := range all[i] {
-					if err := throttle.Wait(ctx); err != nil {
-						return err
-					}
-					if err := own.RunOutside(ctx, "index the copy of "+c.table.String(), sql); err != nil {
+					err := w.Do(ctx, func() error { return w.DB.RunOutside(ctx, "index the copy of "+c.table.String(), sql) })
+					if err != nil {
 						return err
 					}
 				}
 				return nil
 			}, func(ctx context.Context) error {
-				if err := throttle.Look(ctx, db); err != nil {
-					return err
-				}
-				return copied.Tell(ctx, db, "building indexes", throttle.Reason(), 0)
+				return copied.Tell(ctx, db, "building indexes", crew.Throttle.Reason(), 0)
 			})
 		},
 	}
@@ -309,19 +300,18 @@ func (c *copying) verifyStep(db *pg.DB, o Options, begun bool) Step {
 	return Step{
 		Name: "compare", Lock: "ACCESS SHARE", Scans: true, Reversible: true, SQL: append(sql, c.planned().CompareSQL(c.ranges())), Done: begun && c.record.Verified,
 		run: func(ctx context.Context) (pg.Held, error) {
-			copied := c.rowCopy()
+			crew, copied := c.crew(o), c.rowCopy()
 			defer c.still(ctx, db)
-			throttle := c.throttle(o)
-			err := rowcopy.Each(ctx, db, o.jobs(), len(analyze), func(ctx context.Context, own *pg.DB, i int) error {
-				return own.RunOutside(ctx, "analyze the copy of "+c.table.String(), analyze[i])
-			}, func(ctx context.Context) error { return copied.Tell(ctx, db, "analyzing", "", 0) })
+			err := crew.Each(ctx, db, len(analyze), func(ctx context.Context, w *rowcopy.Worker, i int) error {
+				return w.Do(ctx, func() error { return w.DB.RunOutside(ctx, "analyze the copy of "+c.table.String(), analyze[i]) })
+			}, func(ctx context.Context) error { return copied.Tell(ctx, db, "analyzing", crew.Throttle.Reason(), 0) })
 			if err != nil {
 				return pg.Held{}, err
 			}
-			if err := copied.CatchUp(ctx, db, throttle); err != nil {
+			if err := copied.CatchUp(ctx, db, crew.Throttle); err != nil {
 				return pg.Held{}, err
 			}
-			if err := copied.Verify(ctx, db, c.ranges(), o.jobs(), throttle); err != nil {
+			if err := copied.Verify(ctx, db, c.ranges(), crew); err != nil {
 				return pg.Held{}, c.failed(ctx, db, err)
 			}
 			_, err = db.Exec(ctx, "UPDATE atlasctl.copy SET verified_at = now(), phase = '', updated_at = now() WHERE id = $1", c.record.ID)

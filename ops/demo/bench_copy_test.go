@@ -17,6 +17,7 @@ import (
 
 	"github.com/atlasctl/atlasctl/ops/pg"
 	"github.com/atlasctl/atlasctl/partitions"
+	"github.com/atlasctl/atlasctl/partitions/rowcopy"
 )
 
 const copiedMonths = 20
@@ -44,14 +45,17 @@ var chatSpec = partitions.Spec{
 	Table: pg.Name{Schema: "public", Table: "chat"}, Key: "created_at", Interval: partitions.Month, Zone: time.UTC, Ahead: 1,
 }
 
-// byCopy copies and takes it back, and returns the seconds of each step.
-func byCopy(b *testing.B, db *pg.DB, jobs int) map[string]float64 {
+// byCopy copies and takes it back, and returns the seconds of each step. enter is
+// told of each that begins.
+func byCopy(b *testing.B, db *pg.DB, jobs int, enter func(step string)) map[string]float64 {
 	b.Helper()
 	took := map[string]float64{}
-	o := partitions.Options{Now: time.Now(), Strategy: partitions.Copy, Copying: partitions.CopyOptions{Jobs: jobs}}
+	o := partitions.Options{Now: time.Now(), Strategy: partitions.Copy, Copying: partitions.CopyOptions{Jobs: jobs, Limits: rowcopy.Limits{Beside: 1}}}
 	o.OnEvent = func(e partitions.Event) {
+		enter(e.Step)
 		if e.Done {
 			took[e.Step] += e.Took.Seconds()
+			enter("between")
 		}
 	}
 	done, err := partitions.Convert(b.Context(), db, chatSpec, o)
@@ -61,6 +65,7 @@ func byCopy(b *testing.B, db *pg.DB, jobs int) map[string]float64 {
 	}
 	took["all"], took["lock"] = done.Seconds, done.LongestExclusiveLockMS
 	o.OnEvent = nil
+	enter("back")
 	back, err := partitions.Revert(b.Context(), db, chatSpec, o)
 	must(b, err)
 	if back.State != partitions.StateReverted {
@@ -114,7 +119,7 @@ func BenchmarkCopy(b *testing.B) {
 			index(b, db)
 		})
 		for _, jobs := range []int{1, 2} {
-			took := byCopy(b, db, jobs)
+			took := byCopy(b, db, jobs, func(string) {})
 			name := strconv.Itoa(jobs) + "-job"
 			b.ReportMetric(took["copy"]+took["index"], name+"-s")
 			b.ReportMetric(took["copy"], name+"-bulk-s")
@@ -125,7 +130,7 @@ func BenchmarkCopy(b *testing.B) {
 			b.ReportMetric(took["lock"], name+"-lock-ms")
 		}
 		wal := walBytes(b, db, func() {
-			o := partitions.Options{Now: time.Now(), Strategy: partitions.Copy, Copying: partitions.CopyOptions{Jobs: 1}}
+			o := partitions.Options{Now: time.Now(), Strategy: partitions.Copy, Copying: partitions.CopyOptions{Jobs: 1, Limits: rowcopy.Limits{Beside: 1}}}
 			_, err := partitions.Convert(b.Context(), db, chatSpec, o)
 			must(b, err)
 		})
@@ -152,11 +157,12 @@ func BenchmarkCopyMemory(b *testing.B) {
 }
 
 // BenchmarkCopyStall has eight clients write and read at a pace of their own,
-// first alone and then while the table is copied with the default number of jobs.
+// first alone and then while the table is copied, and reports the 99th percentile
+// of their statements in each step. ATLASCTL_BENCH_JOBS is the number of jobs.
 func BenchmarkCopyStall(b *testing.B) {
 	url, db := chat(b, benchRows(b))
 	for b.Loop() {
-		alone := clients(b, url, func() { must(b, pg.Sleep(b.Context(), 20*time.Second)) })
+		alone := clients(b, url, func(func(string)) { must(b, pg.Sleep(b.Context(), 20*time.Second)) })
 		jobs := 2
 		if text := os.Getenv("ATLASCTL_BENCH_JOBS"); text != "" {
 			var err error
@@ -164,23 +170,35 @@ func BenchmarkCopyStall(b *testing.B) {
 			must(b, err)
 		}
 		var took map[string]float64
-		meanwhile := clients(b, url, func() { took = byCopy(b, db, jobs) })
-		b.ReportMetric(alone, "p99-before-ms")
-		b.ReportMetric(meanwhile, "p99-ms")
+		meanwhile := clients(b, url, func(enter func(string)) { took = byCopy(b, db, jobs, enter) })
+		b.ReportMetric(percentile(alone[""], 99), "before-p99-ms")
+		for _, step := range []string{"copy", "index", "compare", "switch"} {
+			b.ReportMetric(percentile(meanwhile[step], 99), step+"-p99-ms")
+			b.ReportMetric(took[step], step+"-s")
+		}
 		b.ReportMetric(took["all"], "convert-s")
 		b.ReportMetric(took["lock"], "lock-ms")
 	}
 }
 
-// clients has eight of them work while work does, and returns the 99th
-// percentile of their statements in milliseconds.
-func clients(b *testing.B, url string, work func()) float64 {
+// percentile of durations in milliseconds; 0 of none.
+func percentile(of []float64, p int) float64 {
+	if len(of) == 0 {
+		return 0
+	}
+	slices.Sort(of)
+	return of[len(of)*p/100]
+}
+
+// clients has eight of them work while work does, and returns how many
+// milliseconds their statements took, by the step that work had entered last.
+func clients(b *testing.B, url string, work func(enter func(step string))) map[string][]float64 {
 	b.Helper()
 	ctx, stop := context.WithCancel(b.Context())
 	defer stop()
 	var running sync.WaitGroup
 	var mu sync.Mutex
-	var all []float64
+	now, all := "", map[string][]float64{}
 	for c := range 8 {
 		running.Go(func() {
 			conn, err := pgx.Connect(b.Context(), url)
@@ -204,15 +222,18 @@ func clients(b *testing.B, url string, work func()) float64 {
 					return
 				}
 				mu.Lock()
-				all = append(all, took)
+				all[now] = append(all[now], took)
 				mu.Unlock()
 				time.Sleep(time.Duration(random.IntN(40)) * time.Millisecond)
 			}
 		})
 	}
-	work()
+	work(func(step string) {
+		mu.Lock()
+		defer mu.Unlock()
+		now = step
+	})
 	stop()
 	running.Wait()
-	slices.Sort(all)
-	return all[len(all)*99/100]
+	return all
 }

@@ -20,8 +20,10 @@ const chunkTime = 250 * time.Millisecond
 
 // pace sizes chunks, in heap pages, so that each takes about its target: rows
 // differ in width, pages in how full they are, servers in what else they do.
+// Sessions share it.
 type pace struct {
 	target time.Duration
+	mu     sync.Mutex
 	blocks float64
 }
 
@@ -38,10 +40,16 @@ const (
 func newPace(target time.Duration) *pace { return &pace{target: target, blocks: firstBlocks} }
 
 // next is the size of the next chunk.
-func (p *pace) next() int64 { return int64(p.blocks) }
+func (p *pace) next() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return int64(p.blocks)
+}
 
 // took tells how long a chunk of blocks took.
 func (p *pace) took(blocks int64, d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	ratio := float64(p.target) / float64(max(d, time.Microsecond))
 	switch {
 	case d > muchTooLong*p.target:
@@ -104,9 +112,7 @@ END`, pg.Literal(c.From.Name.SQL()), c.From.OID, c.Log, scriptBlocks, strings.Re
 
 // Bulk is how the bulk of the rows is copied.
 type Bulk struct {
-	Jobs int
-	// Throttle says when to wait; nil for never.
-	Throttle *Throttle
+	Crew
 	// OnProgress is told now and then; nil for nobody.
 	OnProgress func(Progress)
 }
@@ -138,34 +144,26 @@ func (c Copy) Run(ctx context.Context, db *pg.DB, b Bulk) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	if err := b.Throttle.Look(ctx, db); err != nil {
+	pace := newPace(chunkTime)
+	var rate meter
+	err = b.Each(ctx, db, len(left), func(ctx context.Context, w *Worker, i int) error {
+		return c.stretch(ctx, w, left[i], pace)
+	}, func(ctx context.Context) error {
+		p, err := c.progress(ctx, db)
+		if err != nil {
+			return err
+		}
+		p.Throttled = b.Throttle.Reason()
+		p.RowsPerSecond = rate.add(time.Now(), p.Rows)
+		if b.OnProgress != nil {
+			b.OnProgress(p)
+		}
+		return c.Tell(ctx, db, "copying", p.Throttled, p.RowsPerSecond)
+	})
+	if err != nil {
 		return err
 	}
-	queue := make(chan stretch, len(left))
-	for _, s := range left {
-		queue <- s
-	}
-	close(queue)
-	var workers sync.WaitGroup
-	finished := make(chan struct{})
-	for range min(b.Jobs, len(left)) {
-		workers.Go(func() {
-			if err := c.worker(ctx, db, queue, b.Throttle); err != nil {
-				cancel(err) // the others stop as well
-			}
-		})
-	}
-	go func() {
-		workers.Wait()
-		close(finished)
-	}()
-	if err := c.watch(ctx, db, b, finished); err != nil {
-		cancel(err)
-	}
-	<-finished
-	return context.Cause(ctx)
+	return c.Tell(ctx, db, "", "", 0)
 }
 
 func (c Copy) stretches(ctx context.Context, q pg.Queryer) ([]stretch, error) {
@@ -181,41 +179,30 @@ func (c Copy) stretches(ctx context.Context, q pg.Queryer) ([]stretch, error) {
 	return all, nil
 }
 
-// worker copies stretches until there are no more.
-func (c Copy) worker(ctx context.Context, db *pg.DB, queue <-chan stretch, throttle *Throttle) error {
-	own, err := db.Another(ctx)
-	if err != nil {
+// stretch copies what is left of a stretch. A commit that a crash of the server
+// takes back takes its watermark back as well, so none has to be waited for,
+// neither for the disk nor for a replica.
+func (c Copy) stretch(ctx context.Context, w *Worker, s stretch, p *pace) error {
+	if _, err := w.DB.Exec(ctx, "SET synchronous_commit = off"); err != nil {
 		return err
 	}
-	defer own.Close()
-	if err := settings(ctx, own); err != nil {
-		return err
-	}
-	p := newPace(chunkTime)
-	for s := range queue {
-		for s.Next < s.End {
-			if err := throttle.Wait(ctx); err != nil {
-				return err
-			}
+	for s.Next < s.End {
+		err := w.Do(ctx, func() error {
 			to := min(s.Next+p.next(), s.End)
 			start := time.Now()
-			err := own.Look(ctx, "copy rows of "+c.From.Name.String(), func() error { return c.chunk(ctx, own, s, to) })
+			err := w.DB.Look(ctx, "copy rows of "+c.From.Name.String(), func() error { return c.chunk(ctx, w.DB, s, to) })
 			if err != nil {
 				return err
 			}
 			p.took(to-s.Next, time.Since(start))
 			s.Next = to
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
-}
-
-// settings are those of a session that copies. A commit that a crash of the
-// server takes back takes its watermark back as well, so none has to be waited
-// for, neither for the disk nor for a replica.
-func settings(ctx context.Context, db *pg.DB) error {
-	_, err := db.Exec(ctx, "SET synchronous_commit = off")
-	return err
 }
 
 // errMoved is a watermark that is not where we left it.
@@ -289,38 +276,6 @@ func rollback(ctx context.Context, tx pgx.Tx) error {
 
 // watchEvery is how often the watching session looks.
 const watchEvery = time.Second
-
-// watch looks after the workers until they have finished: it throttles them, and
-// tells how far they are.
-func (c Copy) watch(ctx context.Context, db *pg.DB, b Bulk, finished <-chan struct{}) error {
-	var rate meter
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	for {
-		if err := b.Throttle.Look(ctx, db); err != nil {
-			return err
-		}
-		p, err := c.progress(ctx, db)
-		if err != nil {
-			return err
-		}
-		p.Throttled = b.Throttle.Reason()
-		p.RowsPerSecond = rate.add(time.Now(), p.Rows)
-		if err := c.Tell(ctx, db, "copying", p.Throttled, p.RowsPerSecond); err != nil {
-			return err
-		}
-		if b.OnProgress != nil {
-			b.OnProgress(p)
-		}
-		select {
-		case <-finished:
-			return c.Tell(ctx, db, "", "", 0)
-		case <-ctx.Done():
-			return nil // its cause is told by whoever cancelled
-		case <-tick.C:
-		}
-	}
-}
 
 //go:embed sql/progress.sql
 var progressSQL string

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,6 +18,9 @@ type Limits struct {
 	Lag  time.Duration // of the slowest replica, in replaying
 	WAL  int64         // bytes that a replication slot keeps
 	Load int           // sessions of others that are at work, on the whole server
+	// Beside is how many sessions work, without parallel workers, while others are
+	// at work; 0 is whatever there are.
+	Beside int
 	// Budget bounds how many bytes the copy may take on the disk, Free is how many
 	// have to stay free there, where DiskFree can tell.
 	Budget   int64
@@ -28,7 +32,9 @@ type Limits struct {
 // closed: what can't be read counts as too much.
 type Throttle struct {
 	limits Limits
-	target uint32 // the partitioned table whose size is the copy's
+	target uint32        // the partitioned table whose size is the copy's
+	others atomic.Bool   // others are at work
+	turn   chan struct{} // held by who works while they are
 
 	mu     sync.Mutex
 	looked time.Time
@@ -38,7 +44,7 @@ type Throttle struct {
 
 // NewThrottle returns one that weighs a copy by the size of its target.
 func NewThrottle(limits Limits, target uint32) *Throttle {
-	return &Throttle{limits: limits, target: target}
+	return &Throttle{limits: limits, target: target, turn: make(chan struct{}, limits.Beside)}
 }
 
 //go:embed sql/busy.sql
@@ -50,6 +56,7 @@ type busy struct {
 	Lag      *float64 // seconds
 	WAL      int64
 	Load     *int
+	Others   bool
 	XminAge  *int64
 	XminMost int64
 }
@@ -92,6 +99,7 @@ func (t *Throttle) judge(ctx context.Context, db *pg.DB) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("look how busy the server is: %w", err)
 	}
+	t.others.Store(b.Others)
 	l := t.limits
 	switch {
 	case l.Lag > 0 && b.Replicas > 0 && b.Lag == nil:
@@ -165,6 +173,9 @@ func (t *Throttle) Reason() string {
 	defer t.mu.Unlock()
 	return t.why
 }
+
+// heeds says whether others are at work to be heeded.
+func (t *Throttle) heeds() bool { return t != nil && t.limits.Beside > 0 && t.others.Load() }
 
 // Wait returns when there is no reason to wait.
 func (t *Throttle) Wait(ctx context.Context) error {

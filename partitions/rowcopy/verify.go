@@ -57,7 +57,7 @@ func (r Range) condition(value string) string {
 // are settled. One range after the other, where the source has an index by
 // which to read it, else all in one pass over the source. Error:
 // [MismatchError].
-func (c Copy) Verify(ctx context.Context, db *pg.DB, ranges []Range, jobs int, throttle *Throttle) error {
+func (c Copy) Verify(ctx context.Context, db *pg.DB, ranges []Range, crew Crew) error {
 	if err := c.nullKeys(ctx, db); err != nil {
 		return err
 	}
@@ -71,21 +71,21 @@ func (c Copy) Verify(ctx context.Context, db *pg.DB, ranges []Range, jobs int, t
 		}
 	}
 	var done atomic.Int64
-	err := Each(ctx, db, jobs, len(passes), func(ctx context.Context, own *pg.DB, i int) error {
-		if err := c.compare(ctx, own, passes[i]); err != nil {
+	err := crew.Each(ctx, db, len(passes), func(ctx context.Context, w *Worker, i int) error {
+		if err := w.Do(ctx, func() error { return c.compare(ctx, w.DB, passes[i]) }); err != nil {
 			return err
 		}
 		done.Add(1)
 		return nil
 	}, func(ctx context.Context) error {
-		return c.Tell(ctx, db, fmt.Sprintf("comparing, %d of %d ranges", done.Load(), len(passes)), "", 0)
+		return c.Tell(ctx, db, fmt.Sprintf("comparing, %d of %d ranges", done.Load(), len(passes)), crew.Throttle.Reason(), 0)
 	})
 	if err != nil {
 		return err
 	}
 	deadline := time.Now().Add(db.LockDeadline)
 	for {
-		if err := c.CatchUp(ctx, db, throttle); err != nil {
+		if err := c.CatchUp(ctx, db, crew.Throttle); err != nil {
 			return err
 		}
 		left, err := c.settled(ctx, db)
