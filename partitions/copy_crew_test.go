@@ -39,14 +39,12 @@ func TestACopyHeedsOthers(t *testing.T) {
 			var working, most atomic.Int32
 			err := crew.Each(t.Context(), db, 2, func(ctx context.Context, w *rowcopy.Worker, _ int) error {
 				return w.Do(ctx, func() error {
+					working.Add(1)
 					defer working.Add(-1)
-					// Wait for the other one, who comes at once if he may.
-					for n := range 40 {
-						if now := working.Load(); n == 0 {
-							most.Store(max(most.Load(), working.Add(1)))
-						} else if now == 2 {
-							most.Store(2)
-						} else if err := pg.Sleep(ctx, 10*time.Millisecond); err != nil {
+					// The other one comes at once, if he may.
+					for range 40 {
+						most.Store(max(most.Load(), working.Load()))
+						if err := pg.Sleep(ctx, 10*time.Millisecond); err != nil {
 							return err
 						}
 					}

@@ -491,6 +491,7 @@ func (b *back) steps(ctx context.Context, db *pg.DB, spec Spec, o Options, compa
 	}
 	limits := o.Copying.Limits
 	limits.Budget, limits.DiskFree = 0, nil // nothing is copied that takes more than a moment's changes
+	limits.Beside = o.jobs()                // which take no parallel workers from others
 	crew := rowcopy.Crew{Jobs: o.jobs(), Throttle: rowcopy.NewThrottle(limits, b.table.OID)}
 	catchUp := func(run func(context.Context) (pg.Held, error)) func(context.Context) (pg.Held, error) {
 		return func(ctx context.Context) (pg.Held, error) {

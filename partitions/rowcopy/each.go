@@ -25,16 +25,10 @@ type Worker struct {
 	alone bool
 }
 
-// Do does a piece of work as soon as there is no reason to wait; while others are
-// at work, when it is this session's turn.
+// Do does a piece of work: while others are at work when it is this session's
+// turn, and as soon as there is no reason to wait.
 func (w *Worker) Do(ctx context.Context, work func() error) error {
 	throttle := w.crew.Throttle
-	if err := throttle.Wait(ctx); err != nil {
-		return err
-	}
-	if err := w.parallel(ctx); err != nil {
-		return err
-	}
 	if throttle.heeds() {
 		select {
 		case throttle.turn <- struct{}{}:
@@ -42,6 +36,12 @@ func (w *Worker) Do(ctx context.Context, work func() error) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+	if err := throttle.Wait(ctx); err != nil {
+		return err
+	}
+	if err := w.parallel(ctx); err != nil {
+		return err
 	}
 	return work()
 }
