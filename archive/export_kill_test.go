@@ -12,7 +12,7 @@ import (
 )
 
 // skipped says which places are left out.
-func skipped(i int) bool { return !pgtest.Sampled(i, 7) }
+func skipped(i int) bool { return !pgtest.Sampled(i, 11) }
 
 // manyFiles are the options of an export that writes several files a leaf.
 func manyFiles(t *testing.T) Options {

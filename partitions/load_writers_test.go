@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	loadRows    = 200_000
+	loadRows    = 100_000
 	loadWriters = 4
 	loadReaders = 2
 )

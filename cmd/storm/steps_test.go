@@ -25,7 +25,7 @@ func TestKilledAfterEachStep(t *testing.T) {
 			}
 			known[command] = true
 			for n, step := range c.steps {
-				if !pgtest.Sampled(n+i, k+2) {
+				if !pgtest.Sampled(n+i, k+3) {
 					continue
 				}
 				t.Run(fmt.Sprintf("%d %s/%d %s", i, l[i].name, n+1, strings.ReplaceAll(step, "/", "_")), func(t *testing.T) {
