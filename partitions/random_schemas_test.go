@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	schemas = flag.Int("schemas", 5, "how many schemas TestRandomSchemas makes")
+	schemas = flag.Int("schemas", 3, "how many schemas TestRandomSchemas makes")
 	// The same ones every time, so that a change is blamed for what it did.
 	seed = flag.Uint64("seed", 5000, "the first of their seeds, the others follow; 0 for a random one")
 )
