@@ -210,6 +210,7 @@ func walk(ctx context.Context, r ConvertResult, goal string, o Options,
 			continue // somebody changed the table meanwhile: look again
 		}
 		if err != nil {
+			r.Changed = r.Changed || step.piecemeal
 			return finish(err)
 		}
 		r.Changed = r.Changed || !step.bookkeeping

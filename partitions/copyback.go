@@ -519,7 +519,7 @@ func (b *back) steps(ctx context.Context, db *pg.DB, spec Spec, o Options, compa
 		}
 	}
 	steps = append(steps, Step{
-		Name: "compare", Lock: "ACCESS SHARE", Scans: true, Reversible: true, SQL: []string{}, Done: *compared,
+		Name: "compare", Lock: "ACCESS SHARE", Scans: true, Reversible: true, piecemeal: true, SQL: []string{}, Done: *compared,
 		run: catchUp(func(ctx context.Context) (pg.Held, error) {
 			err := b.copied.Verify(ctx, db, b.ranges(), crew)
 			*compared = err == nil

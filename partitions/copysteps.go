@@ -232,7 +232,7 @@ func (c *copying) crew(o Options) rowcopy.Crew {
 
 // copyStep copies the bulk of the rows.
 func (c *copying) copyStep(db *pg.DB, o Options, begun bool) Step {
-	step := Step{Name: "copy", Lock: "ACCESS SHARE", Scans: true, Reversible: true, Done: begun && c.copied, SQL: []string{}}
+	step := Step{Name: "copy", Lock: "ACCESS SHARE", Scans: true, Reversible: true, piecemeal: true, Done: begun && c.copied, SQL: []string{}}
 	step.run = func(ctx context.Context) (pg.Held, error) {
 		defer c.still(ctx, db)
 		b := rowcopy.Bulk{Crew: c.crew(o)}
@@ -270,7 +270,7 @@ func (c *copying) indexStep(db *pg.DB, o Options, begun bool) Step {
 		flat = []string{}
 	}
 	return Step{
-		Name: "index", Lock: "none on the table", Scans: true, Reversible: true, Done: begun && len(flat) == 0, SQL: flat,
+		Name: "index", Lock: "none on the table", Scans: true, Reversible: true, piecemeal: true, Done: begun && len(flat) == 0, SQL: flat,
 		run: func(ctx context.Context) (pg.Held, error) {
 			crew, copied := c.crew(o), c.rowCopy()
 			defer c.still(ctx, db)
@@ -298,7 +298,7 @@ func (c *copying) verifyStep(db *pg.DB, o Options, begun bool) Step {
 	}
 	analyze := sql
 	return Step{
-		Name: "compare", Lock: "ACCESS SHARE", Scans: true, Reversible: true, SQL: append(sql, c.planned().CompareSQL(c.ranges())), Done: begun && c.record.Verified,
+		Name: "compare", Lock: "ACCESS SHARE", Scans: true, Reversible: true, piecemeal: true, SQL: append(sql, c.planned().CompareSQL(c.ranges())), Done: begun && c.record.Verified,
 		run: func(ctx context.Context) (pg.Held, error) {
 			crew, copied := c.crew(o), c.rowCopy()
 			defer c.still(ctx, db)

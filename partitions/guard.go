@@ -125,7 +125,7 @@ func (s *survey) guardSteps(db *pg.DB, g guard) []Step {
 		Relations: []uint32{g.ChildOID}, Committed: g.present(s.table.OID, true),
 	}, g.makeSQL())
 	fill := outsideStep(db, Step{
-		Name: "fill the guard of " + g.child().Table + "." + g.Name, Scans: true, Reversible: true, Done: g.state.Valid,
+		Name: "fill the guard of " + g.child().Table + "." + g.Name, Scans: true, Reversible: true, piecemeal: true, Done: g.state.Valid,
 		Lock: "SHARE UPDATE EXCLUSIVE on " + g.child().String(),
 	}, g.fillSQL(), fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", child, pg.Ident(g.newName())))
 	return []Step{begin, fill}

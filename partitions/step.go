@@ -33,7 +33,9 @@ type Step struct {
 	opens time.Time // the beginning of Window
 	// bookkeeping steps change nothing but atlasctl's own schema.
 	bookkeeping bool
-	run         func(ctx context.Context) (pg.Held, error)
+	// piecemeal steps commit as they go: one that fails may have changed something.
+	piecemeal bool
+	run       func(ctx context.Context) (pg.Held, error)
 }
 
 // Event tells a caller that follows along what happens.
@@ -77,8 +79,11 @@ func transaction(lockTimeout time.Duration, locks, sql []string) []string {
 func outsideStep(db *pg.DB, s Step, sql ...string) Step {
 	s.SQL = sql
 	s.run = func(ctx context.Context) (pg.Held, error) {
-		for _, q := range sql {
+		for i, q := range sql {
 			if err := db.RunOutside(ctx, s.Name, q); err != nil {
+				if i > 0 {
+					err = pg.Stoppedf("%w", err)
+				}
 				return pg.Held{}, err
 			}
 		}

@@ -3,7 +3,10 @@ package pg
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
+	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -81,6 +84,17 @@ func Code(err error) string {
 	return ""
 }
 
+// IsLost says whether err comes from a connection that has ended before its time:
+// the server stopped or crashed, somebody ended the session, or the network broke.
+func IsLost(err error) bool {
+	switch Code(err) {
+	case codeAdminShutdown, codeCrashShutdown:
+		return true
+	}
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
 // SQLSTATEs that decide what happens next.
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 const (
@@ -96,6 +110,8 @@ const (
 	CodeObjectInUse           = "55006"
 	CodeNotInPrerequisite     = "55000"
 	CodeUndefinedTable        = "42P01"
+	codeAdminShutdown         = "57P01"
+	codeCrashShutdown         = "57P02"
 )
 
 // Explain adds to a server's error what its one-line text leaves out: detail,
