@@ -190,6 +190,8 @@ func BenchmarkCopyStall(b *testing.B) {
 // https://www.postgresql.org/docs/current/wal-configuration.html
 func recycleWAL(b *testing.B, db *pg.DB) {
 	b.Helper()
+	exec1(b, db, "ALTER SYSTEM SET min_wal_size = '4GB'")
+	exec1(b, db, "SELECT pg_reload_conf()")
 	for range 2 << 30 / (16 << 20) {
 		exec1(b, db, "SELECT pg_logical_emit_message(true, '', '')")
 		exec1(b, db, "SELECT pg_switch_wal()")

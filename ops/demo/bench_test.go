@@ -33,7 +33,7 @@ import (
 
 // durable is a server that waits for the disk, as a real one does.
 var durable = map[string]string{
-	"fsync": "on", "full_page_writes": "on", "shared_buffers": "2GB", "min_wal_size": "4GB", "max_wal_size": "8GB", "maintenance_work_mem": "512MB",
+	"fsync": "on", "full_page_writes": "on", "shared_buffers": "2GB", "max_wal_size": "8GB", "maintenance_work_mem": "512MB",
 }
 
 func benchRows(b *testing.B) int {
