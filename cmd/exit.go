@@ -120,9 +120,6 @@ func printError(w io.Writer, cmd *cobra.Command, err error) {
 		_, _ = fmt.Fprintln(w, "atlasctl: interrupted; what is done is kept, run the same command again to go on")
 		return
 	}
-	if pg.IsLost(err) {
-		err = lost(err)
-	}
 	_, _ = fmt.Fprintf(w, "atlasctl: %s\n", readable(err))
 	statement := ""
 	if se, ok := errors.AsType[*pg.StatementError](err); ok {
@@ -135,18 +132,6 @@ func printError(w io.Writer, cmd *cobra.Command, err error) {
 	if exitCode(err) == exitUsage && cmd != nil {
 		_, _ = fmt.Fprintf(w, "usage: %s\n", cmd.UseLine())
 	}
-}
-
-// lost words the error of a connection that was lost: every command finds out
-// what there is when it begins.
-func lost(err error) error {
-	if !strings.Contains(err.Error(), "connection was lost") {
-		err = fmt.Errorf("the connection to the server was lost: %w", err)
-	}
-	if len(pg.Hints(err)) == 0 {
-		err = pg.WithHint(err, "once the server can be reached, run the same command again: it looks, and goes on from there")
-	}
-	return err
 }
 
 // readable is an error's text, where several sessions are in the way with each

@@ -151,6 +151,10 @@ func walk(ctx context.Context, r ConvertResult, goal string, o Options,
 		if ctx.Err() != nil {
 			err = ctx.Err() // not how the server worded it
 		}
+		lost := pg.IsLost(err)
+		if lost && !errors.Is(err, pg.ErrStopped) { // an unknown outcome says it already
+			err = fmt.Errorf("the connection to the server was lost: %w", err)
+		}
 		switch {
 		case r.Changed || errors.Is(err, pg.ErrStopped):
 			r.State = StatePartial
@@ -165,6 +169,8 @@ func walk(ctx context.Context, r ConvertResult, goal string, o Options,
 				hint += fmt.Sprintf(", or take it back: atlasctl partition split %s --abort", r.Table)
 			}
 			err = pg.WithHint(err, hint)
+		case lost:
+			err = pg.WithHint(err, "once the server can be reached, run the same command again: it looks, and goes on from there")
 		case errors.Is(err, pg.ErrNotNow):
 			err = pg.WithHint(err, fmt.Sprintf("nothing has changed: %s is as it was", r.Table))
 		}

@@ -84,8 +84,9 @@ func Code(err error) string {
 	return ""
 }
 
-// IsLost says whether err comes from a connection that has ended before its time:
-// the server stopped or crashed, somebody ended the session, or the network broke.
+// IsLost says whether err, of a statement, is that of a session that has ended before
+// its time: the server stopped or crashed, somebody ended it, or the network broke.
+// Reading a file or a bucket gives some of the same errors.
 func IsLost(err error) bool {
 	switch Code(err) {
 	case codeAdminShutdown, codeCrashShutdown:
