@@ -50,7 +50,7 @@ func (j *job) batchSQL(s *source, p picked) string {
 	key := pg.Ident(j.key.Column)
 	order := ""
 	if p.limit > 0 {
-		order = fmt.Sprintf(" ORDER BY %s LIMIT %d", key, p.limit)
+		order = fmt.Sprintf(" ORDER BY x.%s LIMIT %d", key, p.limit)
 	}
 	lock := " FOR UPDATE"
 	if p.skip {
@@ -58,7 +58,7 @@ func (j *job) batchSQL(s *source, p picked) string {
 	}
 	columns := pg.Idents(j.moving())
 	return fmt.Sprintf(`WITH picked AS MATERIALIZED (
-    SELECT ctid AS place, %[1]s AS age FROM ONLY %[2]s WHERE %[3]s%[4]s%[5]s
+    SELECT x.ctid AS place, x.%[1]s AS age FROM ONLY %[2]s x WHERE %[3]s%[4]s%[5]s
 ), gone AS (
     DELETE FROM ONLY %[2]s WHERE ctid = ANY (ARRAY(SELECT place FROM picked)) RETURNING %[6]s
 ), put AS (
@@ -76,7 +76,7 @@ type batchResult struct {
 }
 
 const batchResultSQL = `
-SELECT (SELECT count(*) FROM picked), (SELECT count(*) FROM gone), (SELECT age::text FROM picked ORDER BY age DESC LIMIT 1),
+SELECT (SELECT count(*) FROM picked), (SELECT count(*) FROM gone), (SELECT p.age::text FROM picked p ORDER BY p.age DESC LIMIT 1),
        coalesce(array_agg(leaf), '{}'), coalesce(array_agg(n), '{}')
 FROM (SELECT leaf, count(*) AS n FROM put GROUP BY leaf) by_leaf`
 

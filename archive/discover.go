@@ -31,7 +31,7 @@ func (j *job) firstKey(ctx context.Context, q pg.Queryer, s *source, from partit
 		where = j.within(span{from, j.upTo(s.span)})
 	}
 	var text string
-	err := q.QueryRow(ctx, fmt.Sprintf("SELECT %[1]s::text FROM ONLY %[2]s WHERE %[3]s ORDER BY %[1]s LIMIT 1", key, s.name.SQL(), where)).Scan(&text)
+	err := q.QueryRow(ctx, fmt.Sprintf("SELECT x.%[1]s::text FROM ONLY %[2]s x WHERE %[3]s ORDER BY x.%[1]s LIMIT 1", key, s.name.SQL(), where)).Scan(&text)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return partitions.Bound{}, false, nil
 	}

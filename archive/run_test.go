@@ -183,3 +183,26 @@ func TestDefaultPartition(t *testing.T) {
 	closed(t, url)
 	settled(t, url)
 }
+
+// Batches go through the rows in the order of their age, by the index: what is
+// read grows with what is moved, and not with what is left each time.
+func TestRowsAreReadOnce(t *testing.T) {
+	t.Parallel()
+	url := database(t, `
+		CREATE TABLE messages (place timestamptz PRIMARY KEY, content text);
+		INSERT INTO messages SELECT '2024-07-18 00:00+00'::timestamptz - i * interval '37 minutes', 'x' FROM generate_series(1, 20000) i`)
+	pgtest.Exec(t, url, "VACUUM ANALYZE messages", "SELECT pg_stat_reset()")
+	s := spec("messages")
+	s.Key = "place" // a name that a statement has use for
+	db := open(t, url)
+	if r, err := Run(t.Context(), db, s, year(t)); err != nil || r.State != StateArchived {
+		t.Fatalf("%s: %v %v", r.State, err, r.Findings)
+	}
+	db.Close()
+	if n := pgtest.RowsRead(t, url, "messages"); n > 4*20000 {
+		t.Errorf("%d rows were read to move 20000", n)
+	}
+	if n := count(t, url, "messages_archive"); n != 20000 {
+		t.Errorf("%d rows were archived, want 20000", n)
+	}
+}

@@ -270,7 +270,7 @@ func firstKey(ctx context.Context, db *pg.DB, key Key, table relation) (first ti
 	}
 	column := pg.Ident(key.Column)
 	err = db.Read(ctx, probeTimeout, func(ctx context.Context, q pg.Queryer) error {
-		return q.QueryRow(ctx, fmt.Sprintf("SELECT (SELECT %[1]s::text FROM ONLY %[2]s WHERE %[3]s ORDER BY %[1]s LIMIT 1)", column, table.Name.SQL(), least)).Scan(&text)
+		return q.QueryRow(ctx, fmt.Sprintf("SELECT (SELECT x.%[1]s::text FROM ONLY %[2]s x WHERE %[3]s ORDER BY x.%[1]s LIMIT 1)", column, table.Name.SQL(), least)).Scan(&text)
 	})
 	if pg.Code(err) == pg.CodeQueryCanceled && ctx.Err() == nil {
 		err = db.QueryRow(ctx, fmt.Sprintf(`SELECT (SELECT min(x)::text FROM pg_stats s, unnest(s.histogram_bounds::text::pg_catalog.%[1]s[] || s.most_common_vals::text::pg_catalog.%[1]s[]) x

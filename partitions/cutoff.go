@@ -120,7 +120,7 @@ func (s *survey) probeKeys(ctx context.Context, db *pg.DB, spec Spec, fill strin
 	col, table := pg.Ident(spec.Key), spec.Table.SQL()
 	sql := fmt.Sprintf(`SELECT EXISTS (SELECT FROM ONLY %[1]s WHERE %[2]s IS NULL),
 		EXISTS (SELECT FROM ONLY %[1]s WHERE %[2]s >= %[3]s),
-		(SELECT %[2]s::text FROM ONLY %[1]s WHERE %[2]s < %[3]s ORDER BY %[2]s DESC LIMIT 1)`,
+		(SELECT x.%[2]s::text FROM ONLY %[1]s x WHERE x.%[2]s < %[3]s ORDER BY x.%[2]s DESC LIMIT 1)`,
 		table, col, s.key.Typed(limit))
 	err = db.Read(ctx, probeTimeout, func(ctx context.Context, q pg.Queryer) error {
 		if err := q.QueryRow(ctx, sql).Scan(&nulls, &beyond, &latest); err != nil {

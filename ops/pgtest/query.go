@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -71,4 +72,18 @@ func query[T any](t testing.TB, url, sql string, args []any, scan pgx.RowToFunc[
 		t.Fatalf("pgtest: %v\n%s", err, sql)
 	}
 	return values
+}
+
+// RowsRead is how many rows have been read from tables, by any access method, by
+// sessions that have ended. It waits for those to end that haven't.
+func RowsRead(t testing.TB, url string, tables ...string) int64 {
+	t.Helper()
+	for Scalar[int](t, url, "SELECT count(*)::int FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()") > 0 {
+		time.Sleep(20 * time.Millisecond)
+	}
+	if Scalar[int](t, url, "SELECT current_setting('server_version_num')::int") < 15_00_00 {
+		time.Sleep(1200 * time.Millisecond) // the collector's file is up to half a second old, and it is asked for a new one once
+	}
+	return Scalar[int64](t, url, `SELECT (sum(s.seq_tup_read) + coalesce(sum((SELECT sum(i.idx_tup_read) FROM pg_stat_all_indexes i WHERE i.relid = s.relid)), 0))::int8
+		FROM pg_stat_all_tables s WHERE s.relid::regclass::text = ANY ($1)`, tables)
 }
