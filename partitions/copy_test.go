@@ -279,6 +279,31 @@ func TestACopyFillsNullKeys(t *testing.T) {
 	}
 }
 
+// Autovacuum leaves partitions alone while rows are copied into them, and then does
+// what it does for the table.
+func TestAutovacuumComesAfterTheCopy(t *testing.T) {
+	t.Parallel()
+	for name, sql := range map[string]string{"as usual": "", "by hand": "ALTER TABLE notes SET (fillfactor = 90, autovacuum_enabled = off, toast.autovacuum_enabled = off)"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := newNotes(t)
+			pgtest.Exec(t, url, sql)
+			options := `SELECT DISTINCT format('%s %s', c.reloptions, toast.reloptions) FROM pg_class c JOIN pg_class toast ON toast.oid = c.reltoastrelid WHERE c.relname ~ '^notes_(history|20)'`
+			want := pgtest.Column[string](t, url, `SELECT format('%s %s', c.reloptions, toast.reloptions) FROM pg_class c JOIN pg_class toast ON toast.oid = c.reltoastrelid WHERE c.relname = 'notes'`)
+			finish := begun(t, url, hold())
+			if is := pgtest.Column[string](t, url, options); len(is) != 1 || strings.Count(is[0], "autovacuum_enabled=false") != 2 {
+				t.Errorf("while it is copied: %q", is)
+			}
+			if r, err := finish(); err != nil || r.State != partitions.StateConverted {
+				t.Fatalf("%s: %v\n%s", r.State, err, explain(err))
+			}
+			if diff := cmp.Diff(want, pgtest.Column[string](t, url, options)); diff != "" {
+				t.Errorf("afterwards (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // What the copy replaced holds nobody back, and can't be brought up to date once
 // something has happened that no log tells of.
 func TestWhatWasReplaced(t *testing.T) {

@@ -72,7 +72,27 @@ func (c *copying) leafSQL(leaf copiedLeaf) []string {
 	}
 	d.add("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL, ADD CONSTRAINT %s CHECK (%s)", leaf.Name.SQL(), key, pg.Ident(leafCheck), strings.Join(condition, " AND "))
 	d.add("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)", c.routerName.SQL(), leaf.Name.SQL(), leaf.lowerSQL(c.key), leaf.upperSQL(c.key))
+	// Autovacuum would read it again whenever it has grown by a fifth.
+	d.add("ALTER TABLE %s SET (%s = false, %s = false)", leaf.Name.SQL(), autovacuum, toastAutovacuum)
 	return d
+}
+
+// The storage parameters by which autovacuum leaves a table alone.
+const (
+	autovacuum      = "autovacuum_enabled"
+	toastAutovacuum = "toast." + autovacuum
+)
+
+// settleSQL gives a leaf that has its rows to autovacuum, as the table is, and the
+// planner the statistics that it will need from the first moment on.
+func (c *copying) settleSQL(leaf copiedLeaf) string {
+	own := ""
+	for _, option := range c.template.options {
+		if name, _, _ := strings.Cut(option, "="); name == autovacuum || name == toastAutovacuum {
+			own += fmt.Sprintf(", SET (%s)", option)
+		}
+	}
+	return fmt.Sprintf("ALTER TABLE %[1]s RESET (%[2]s, %[3]s)%[4]s;\nANALYZE %[1]s", leaf.Name.SQL(), autovacuum, toastAutovacuum, own)
 }
 
 // leafIndex is an index of a leaf.

@@ -289,21 +289,22 @@ func (c *copying) indexStep(db *pg.DB, o Options, begun bool) Step {
 	}
 }
 
-// verifyStep compares the copy with its source, range by range, and gives the
-// planner the statistics that it will need from the first moment on.
+// verifyStep compares the copy, all of which is there, with its source, range by
+// range.
 func (c *copying) verifyStep(db *pg.DB, o Options, begun bool) Step {
 	var sql []string
 	for _, l := range c.leaves {
-		sql = append(sql, "ANALYZE "+l.Name.SQL())
+		sql = append(sql, c.settleSQL(l))
 	}
-	analyze := sql
 	return Step{
 		Name: "compare", Lock: "ACCESS SHARE", Scans: true, Reversible: true, piecemeal: true, SQL: append(sql, c.planned().CompareSQL(c.ranges())), Done: begun && c.record.Verified,
 		run: func(ctx context.Context) (pg.Held, error) {
 			crew, copied := c.crew(o), c.rowCopy()
 			defer c.still(ctx, db)
-			err := crew.Each(ctx, db, len(analyze), func(ctx context.Context, w *rowcopy.Worker, i int) error {
-				return w.Do(ctx, func() error { return w.DB.RunOutside(ctx, "analyze the copy of "+c.table.String(), analyze[i]) })
+			err := crew.Each(ctx, db, len(c.leaves), func(ctx context.Context, w *rowcopy.Worker, i int) error {
+				return w.Do(ctx, func() error {
+					return w.DB.RunOutside(ctx, "analyze the copy of "+c.table.String(), c.settleSQL(c.leaves[i]))
+				})
 			}, func(ctx context.Context) error { return copied.Tell(ctx, db, "analyzing", crew.Throttle.Reason(), 0) })
 			if err != nil {
 				return pg.Held{}, err
