@@ -158,8 +158,9 @@ func BenchmarkCopyMemory(b *testing.B) {
 }
 
 // BenchmarkCopyStall has eight clients write and read at a pace of their own,
-// first alone and then while the table is copied, and reports the 99th percentile
-// of their statements in each step, and over all. ATLASCTL_BENCH_JOBS is the number of jobs.
+// first alone, then beside a session that does nothing but compute, and then while
+// the table is copied, and reports the 99th percentile of their statements in each
+// step, and over all. ATLASCTL_BENCH_JOBS is the number of jobs.
 func BenchmarkCopyStall(b *testing.B) {
 	url, db := chat(b, benchRows(b))
 	recycleWAL(b, db)
@@ -171,9 +172,11 @@ func BenchmarkCopyStall(b *testing.B) {
 			jobs, err = strconv.Atoi(text)
 			must(b, err)
 		}
+		computing := clients(b, url, func(func(string)) { compute(b, db, 20*time.Second) })
 		var took map[string]float64
 		meanwhile := clients(b, url, func(enter func(string)) { took = byCopy(b, db, jobs, enter) })
 		b.ReportMetric(percentile(alone[""], 99), "before-p99-ms")
+		b.ReportMetric(percentile(computing[""], 99), "computing-p99-ms")
 		for _, step := range []string{"copy", "index", "compare", "switch"} {
 			b.ReportMetric(percentile(meanwhile[step], 99), step+"-p99-ms")
 			b.ReportMetric(took[step], step+"-s")
@@ -183,6 +186,15 @@ func BenchmarkCopyStall(b *testing.B) {
 		b.ReportMetric(took["all"], "convert-s")
 		b.ReportMetric(took["lock"], "lock-ms")
 	}
+}
+
+// compute keeps one core busy for so long, and touches no table.
+func compute(b *testing.B, db *pg.DB, d time.Duration) {
+	b.Helper()
+	exec1(b, db, fmt.Sprintf(`DO $$ DECLARE until timestamptz := clock_timestamp() + interval '%d ms'; BEGIN
+		WHILE clock_timestamp() < until LOOP
+			PERFORM sum(hashtextextended(i::text, 0)::numeric) FROM generate_series(1, 10000) i;
+		END LOOP; END $$`, d.Milliseconds()))
 }
 
 // recycleWAL leaves the server with files for its WAL as one has that has run for
