@@ -86,13 +86,13 @@ const (
 // settleSQL gives a leaf that has its rows to autovacuum, as the table is, and the
 // planner the statistics that it will need from the first moment on.
 func (c *copying) settleSQL(leaf copiedLeaf) string {
-	own := ""
+	actions := []string{fmt.Sprintf("RESET (%s, %s)", autovacuum, toastAutovacuum)}
 	for _, option := range c.template.options {
 		if name, _, _ := strings.Cut(option, "="); name == autovacuum || name == toastAutovacuum {
-			own += fmt.Sprintf(", SET (%s)", option)
+			actions = append(actions, fmt.Sprintf("SET (%s)", option))
 		}
 	}
-	return fmt.Sprintf("ALTER TABLE %[1]s RESET (%[2]s, %[3]s)%[4]s;\nANALYZE %[1]s", leaf.Name.SQL(), autovacuum, toastAutovacuum, own)
+	return fmt.Sprintf("ALTER TABLE %[1]s %[2]s;\nANALYZE %[1]s", leaf.Name.SQL(), strings.Join(actions, ", "))
 }
 
 // leafIndex is an index of a leaf.
