@@ -74,9 +74,9 @@ func query[T any](t testing.TB, url, sql string, args []any, scan pgx.RowToFunc[
 	return values
 }
 
-// RowsRead is how many rows have been read from tables, by any access method, by
+// RowsRead is how many rows have been read from a table, by a scan or an index, by
 // sessions that have ended. It waits for those to end that haven't.
-func RowsRead(t testing.TB, url string, tables ...string) int64 {
+func RowsRead(t testing.TB, url, table string) int64 {
 	t.Helper()
 	for Scalar[int](t, url, "SELECT count(*)::int FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()") > 0 {
 		time.Sleep(20 * time.Millisecond)
@@ -84,6 +84,6 @@ func RowsRead(t testing.TB, url string, tables ...string) int64 {
 	if Scalar[int](t, url, "SELECT current_setting('server_version_num')::int") < 15_00_00 {
 		time.Sleep(1200 * time.Millisecond) // the collector's file is up to half a second old, and it is asked for a new one once
 	}
-	return Scalar[int64](t, url, `SELECT (sum(s.seq_tup_read) + coalesce(sum((SELECT sum(i.idx_tup_read) FROM pg_stat_all_indexes i WHERE i.relid = s.relid)), 0))::int8
-		FROM pg_stat_all_tables s WHERE s.relid::regclass::text = ANY ($1)`, tables)
+	return Scalar[int64](t, url, `SELECT (s.seq_tup_read + coalesce((SELECT sum(i.idx_tup_read) FROM pg_stat_all_indexes i WHERE i.relid = s.relid), 0))::int8
+		FROM pg_stat_all_tables s WHERE s.relid = $1::text::regclass`, table)
 }
