@@ -328,10 +328,10 @@ func (db *DB) rollback(ctx context.Context) {
 // watchEvery is how often a long wait is looked at.
 const watchEvery = 5 * time.Second
 
-// RunOutside runs one statement that must not be in a transaction block, such
-// as CREATE INDEX CONCURRENTLY. Its locks let reads and writes pass, also
-// while it waits for them, so it may wait until the deadline. Error:
-// [ErrNotNow] naming the sessions in the way.
+// RunOutside runs a statement that must not be in a transaction block, such as
+// CREATE INDEX CONCURRENTLY, or several that are one transaction. Their locks let
+// reads and writes pass, also while they are waited for, which may take until the
+// deadline. Error: [ErrNotNow] naming the sessions in the way.
 func (db *DB) RunOutside(ctx context.Context, what, sql string) error {
 	if err := db.setLockTimeout(ctx, db.LockDeadline); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
