@@ -284,7 +284,7 @@ func (s *survey) steps(ctx context.Context, db *pg.DB, spec Spec, o Options) ([]
 	if err != nil {
 		return nil, err
 	}
-	return append(steps, premake, analyzeStep(db, spec, false)), nil
+	return append(steps, premake, analyzeStep(db, spec, Attach, false)), nil
 }
 
 // laterSteps are what is left once the table is partitioned.
@@ -306,9 +306,9 @@ func (s *survey) laterSteps(ctx context.Context, db *pg.DB, spec Spec, o Options
 	if err != nil {
 		return nil, err
 	}
-	before := stepsBefore
+	strategy, before := Attach, stepsBefore
 	if recorded != nil && recorded.Strategy == Copy {
-		before = copyStepsBefore
+		strategy, before = Copy, copyStepsBefore
 	}
 	steps := make([]Step, 0, len(before)+4)
 	for _, name := range before {
@@ -319,7 +319,7 @@ func (s *survey) laterSteps(ctx context.Context, db *pg.DB, spec Spec, o Options
 		return nil, err
 	}
 	steps = append(steps, release...)
-	return append(steps, premake, analyzeStep(db, spec, t.Rows >= 0), finishStep(db, t, recorded)), nil
+	return append(steps, premake, analyzeStep(db, spec, strategy, t.Rows >= 0), finishStep(db, t, recorded)), nil
 }
 
 // stepsBefore are done once the table is partitioned.
@@ -461,10 +461,17 @@ func concurrentIndexStep(db *pg.DB, existing []Index, table pg.Name, step, name 
 }
 
 // analyzeStep gives the planner its first statistics of the parent, which
-// autovacuum never analyses.
+// autovacuum never analyses. Leaves that were copied have theirs, and from
+// PostgreSQL 18 on can be left out: each that is analyzed again makes every
+// session plan its queries again.
 // https://www.postgresql.org/docs/current/routine-vacuuming.html#VACUUM-FOR-STATISTICS
-func analyzeStep(db *pg.DB, spec Spec, done bool) Step {
-	return outsideStep(db, Step{Name: "analyze", Lock: "SHARE UPDATE EXCLUSIVE", Done: done, Reversible: true}, "ANALYZE "+spec.Table.SQL())
+// https://www.postgresql.org/docs/18/sql-analyze.html
+func analyzeStep(db *pg.DB, spec Spec, strategy Strategy, done bool) Step {
+	target := spec.Table.SQL()
+	if strategy == Copy && db.Server.Major() >= 18 {
+		target = "ONLY " + target
+	}
+	return outsideStep(db, Step{Name: "analyze", Lock: "SHARE UPDATE EXCLUSIVE", Done: done, Reversible: true}, "ANALYZE "+target)
 }
 
 func joinColumns(columns []string) string { return strings.Join(columns, ", ") }

@@ -304,6 +304,37 @@ func TestAutovacuumComesAfterTheCopy(t *testing.T) {
 	}
 }
 
+// The planner has statistics of the table and of every leaf when the copy is done.
+func TestACopyIsAnalyzed(t *testing.T) {
+	t.Parallel()
+	url := newNotes(t)
+	db := open(t, url)
+	check := func(what string) {
+		t.Helper()
+		if names := pgtest.Column[string](t, url, `SELECT c.relname::text FROM pg_partition_tree('notes') p JOIN pg_class c ON c.oid = p.relid
+			WHERE c.reltuples < 0 OR c.reltuples > 0 AND NOT EXISTS (SELECT FROM pg_stats s WHERE s.tablename = c.relname)`); len(names) > 0 {
+			t.Errorf("%s: no statistics of %q", what, names)
+		}
+		if db.Server.Major() < 18 {
+			return
+		}
+		if names := pgtest.Column[string](t, url, `SELECT relname::text FROM pg_stat_user_tables WHERE relname ~ '^notes' AND n_live_tup > 0 AND analyze_count <> 1`); len(names) > 0 {
+			t.Errorf("%s: not analyzed once: %q", what, names)
+		}
+	}
+	copyConvert(t, url, copyOptions())
+	check("copied")
+	if r, err := partitions.Revert(t.Context(), db, notes, copyOptions()); err != nil || r.State != partitions.StateReverted {
+		t.Fatalf("%s: %v\n%s", r.State, err, explain(err))
+	}
+	convert(t, db, notes, options)
+	pgtest.Exec(t, url, "SELECT pg_stat_reset()")
+	if r, err := partitions.Split(t.Context(), db, notes, copyOptions(), false); err != nil || r.State != partitions.StateSplit {
+		t.Fatalf("%s: %v %+v\n%s", r.State, err, r.Findings, explain(err))
+	}
+	check("divided")
+}
+
 // What the copy replaced holds nobody back, and can't be brought up to date once
 // something has happened that no log tells of.
 func TestWhatWasReplaced(t *testing.T) {

@@ -318,7 +318,7 @@ func (s *survey) copySteps(ctx context.Context, db *pg.DB, spec Spec, o Options,
 		return nil, err
 	}
 	steps = append(steps, s.copySwitchSteps(db, spec, o, c)...)
-	return append(append(c.restart(db, spec, steps), c.plannedRelease()...), analyzeStep(db, spec, false)), nil
+	return append(append(c.restart(db, spec, steps), c.plannedRelease()...), analyzeStep(db, spec, Copy, false)), nil
 }
 
 // copySwitchSteps give the copy the table's name.

@@ -59,7 +59,7 @@ func lookAtSplit(ctx context.Context, db *pg.DB, spec Spec, o Options) ([]Step, 
 	}
 	steps = append(steps, s.switchSteps(db, spec, o)...)
 	steps = append(s.restart(db, spec, steps), s.plannedRelease()...)
-	return append(steps, analyzeStep(db, spec, false)), s.findings, int64(max(s.parent.HistoryLeaf().Rows, 0)), nil
+	return append(steps, analyzeStep(db, spec, Copy, s.parent.Rows >= 0)), s.findings, int64(max(s.parent.HistoryLeaf().Rows, 0)), nil
 }
 
 // splitLaterSteps are what is left once the leaves have taken the history's
@@ -78,12 +78,7 @@ func splitLaterSteps(ctx context.Context, db *pg.DB, spec Spec) ([]Step, []pg.Fi
 		return nil, nil, 0, err
 	}
 	steps = append(steps, release...)
-	return append(steps, analyzeStep(db, spec, !t.neverAnalyzed())), nil, int64(max(t.Rows, 0)), nil
-}
-
-// neverAnalyzed says whether there is a leaf with rows that was not.
-func (t *Table) neverAnalyzed() bool {
-	return t.Rows < 0 || slices.ContainsFunc(t.Leaves, func(l Leaf) bool { return l.Rows < 0 && l.Bytes > 0 })
+	return append(steps, analyzeStep(db, spec, Copy, t.Rows >= 0)), nil, int64(max(t.Rows, 0)), nil
 }
 
 // inspectSplit reads what decides how, and whether, a table's history can be
