@@ -35,6 +35,7 @@ func TestSupabase(t *testing.T) {
 	p := newPlatform(t)
 	t.Run("the whole tool works as postgres", p.wholeTool)
 	t.Run("a reverted table is what it was", p.revertIsExact)
+	t.Run("copies work as postgres", p.copies)
 	t.Run("leaves leak nothing", p.leavesLeakNothing)
 	t.Run("status reports what was opened", p.statusReportsWhatWasOpened)
 	t.Run("Realtime", p.realtime)
