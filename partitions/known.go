@@ -13,18 +13,18 @@ import (
 )
 
 // Known returns what is known of a table's partitioning without being told:
-// from the record of its conversion, else from the bounds of its leaves, read
-// in UTC. ok is false for a table that is not partitioned, or not so that its
-// interval shows.
+// from the record of its conversion, which may be under way, else from the
+// bounds of its leaves, read in UTC. ok is false for a table that is neither
+// partitioned nor being converted, or not so that its interval shows.
 func Known(ctx context.Context, q pg.Queryer, table pg.Name) (spec Spec, ok bool, err error) {
 	t, err := Inspect(ctx, q, table, time.UTC)
 	if errors.Is(err, ErrNoTable) {
 		return spec, false, nil
 	}
-	if err != nil || !t.Partitioned() {
+	if err != nil {
 		return spec, false, err
 	}
-	if spec, ok, err = recordedSpec(ctx, q, table); err != nil || ok {
+	if spec, ok, err = recordedSpec(ctx, q, t); err != nil || ok || !t.Partitioned() {
 		return spec, ok, err
 	}
 	key, err := t.Key(time.UTC)
@@ -46,10 +46,14 @@ func Known(ctx context.Context, q pg.Queryer, table pg.Name) (spec Spec, ok bool
 	return spec, false, nil
 }
 
-func recordedSpec(ctx context.Context, q pg.Queryer, table pg.Name) (spec Spec, ok bool, err error) {
+func recordedSpec(ctx context.Context, q pg.Queryer, t *Table) (spec Spec, ok bool, err error) {
+	table := t.Name
 	recorded, err := readConversion(ctx, q, table)
 	if err != nil || recorded == nil {
 		return spec, false, err
+	}
+	if !t.Partitioned() && (recorded.State != conversionRunning || recorded.SourceOID != t.OID) {
+		return spec, false, nil // of a table that bore this name
 	}
 	var interval, zone string
 	spec.Table = table
