@@ -49,7 +49,7 @@ func lookAtSplit(ctx context.Context, db *pg.DB, spec Spec, o Options) ([]Step, 
 	if record != nil && record.Kind == splitCopy && record.State == copySwitched {
 		return splitLaterSteps(ctx, db, spec)
 	}
-	s, err := inspectSplit(ctx, db, spec, o)
+	s, err := inspectSplit(ctx, db, spec, o, record != nil)
 	if err != nil || slices.ContainsFunc(s.findings, func(f pg.Finding) bool { return f.Severity == pg.Error }) {
 		return nil, s.findings, 0, err
 	}
@@ -82,8 +82,8 @@ func splitLaterSteps(ctx context.Context, db *pg.DB, spec Spec) ([]Step, []pg.Fi
 }
 
 // inspectSplit reads what decides how, and whether, a table's history can be
-// divided.
-func inspectSplit(ctx context.Context, db *pg.DB, spec Spec, o Options) (*splitting, error) {
+// divided. begun says whether a copy of the table is recorded.
+func inspectSplit(ctx context.Context, db *pg.DB, spec Spec, o Options, begun bool) (*splitting, error) {
 	s := &splitting{copying: copying{kind: splitCopy, table: spec.Table}}
 	var findings []pg.Finding
 	t, err := partitioned(ctx, db, spec, &findings)
@@ -94,7 +94,11 @@ func inspectSplit(ctx context.Context, db *pg.DB, spec Spec, o Options) (*splitt
 	s.parent = t
 	history := t.HistoryLeaf()
 	if history == nil || history.Kind != kindTable || history.Upper.Unbounded {
-		s.block("ATL-PART-082", spec.Table.String()+" has no history partition to be divided", "atlasctl partition status "+spec.Table.String()+" shows its partitions")
+		fix := "atlasctl partition status " + spec.Table.String() + " shows its partitions"
+		if begun { // it was archived since
+			fix = abortCommand(splitCopy, spec.Table)
+		}
+		s.block("ATL-PART-082", spec.Table.String()+" has no history partition to be divided", fix)
 		return s, nil
 	}
 	if id, to, err := exportUnderway(ctx, db, spec.Table); err != nil {
