@@ -37,6 +37,12 @@ type plan struct {
 
 func (p plan) empty() bool { return len(p.steps) == 0 && !p.drop }
 
+// shorter says whether p leaves less to do than an earlier plan of which so many
+// steps are done.
+func (p plan) shorter(earlier plan, done int) bool {
+	return len(p.steps) < len(earlier.steps)-done || earlier.bootstrap && !p.bootstrap && done == 0
+}
+
 // record is the bookkeeping of a step, in the same transaction as its work.
 func (p plan) record(s step) string {
 	switch s.Action {

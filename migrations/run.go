@@ -37,7 +37,8 @@ func (r runner) run(ctx context.Context, p plan) ([]Applied, error) {
 		return nil, err
 	}
 	if p.bootstrap {
-		if err := r.inTransaction(ctx, p.set.bootstrap()); err != nil {
+		err := retry(ctx, r.limits, r.log, p.set.table, func() error { return r.inTransaction(ctx, p.set.bootstrap()) })
+		if err != nil {
 			return nil, withPrivilegeHint(fmt.Errorf("make %s: %w", p.set.table, err))
 		}
 	}

@@ -52,6 +52,51 @@ func TestEnsureStateAtOnce(t *testing.T) {
 	})
 }
 
+// A run that was killed leaves a session behind that is still about to commit.
+func TestWhatAKilledRunCommitsLate(t *testing.T) {
+	t.Parallel()
+	all, err := state.migrations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, sql := range map[string]string{
+		"the version table": state.bootstrap(),
+		"a migration":       all[0].up + "; " + plan{set: state}.record(step{all[0], Migrated}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := plain(t)
+			if name == "a migration" {
+				exec(t, cfg, state.bootstrap())
+			}
+			left := connect(t, cfg)
+			for _, sql := range []string{"BEGIN", sql} {
+				if _, err := left.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol); err != nil {
+					t.Fatal(err)
+				}
+			}
+			done := make(chan error)
+			go func() { done <- EnsureState(t.Context(), cfg, nil) }()
+			for waits := false; !waits; waits = scalar[bool](t, cfg, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')`) {
+				select {
+				case err := <-done:
+					t.Fatalf("did not wait: %v", err)
+				default:
+				}
+			}
+			if _, err := left.Exec(t.Context(), "COMMIT"); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			if n := scalar[int](t, cfg, `SELECT count(*) FROM atlasctl.state_version WHERE version_id > 0`); n != len(all) {
+				t.Errorf("%d of %d migrations are recorded", n, len(all))
+			}
+		})
+	}
+}
+
 func TestStateOutlivesTheStorageSchema(t *testing.T) {
 	t.Parallel()
 	cfg := plain(t)

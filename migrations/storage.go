@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/atlasctl/atlasctl/ops/pg"
 )
 
 // Options of [Up]. The zero value is fine.
@@ -86,17 +88,29 @@ func Status(ctx context.Context, cfg *pgx.ConnConfig) ([]MigrationStatus, error)
 	return status, nil
 }
 
-// execute plans and runs under the lock.
+// execute plans and runs under the lock. The lock is that of a session, and a run
+// that was killed may leave another one behind, which still commits what it was
+// about: then things are there that were missing when we looked, and we look again.
 func execute(ctx context.Context, what string, cfg *pgx.ConnConfig, l Limits, log *slog.Logger,
 	makePlan func(*sql.DB) (plan, error),
 ) (done []Applied, err error) {
 	err = locked(ctx, cfg, l, func(db *sql.DB) error {
 		p, err := makePlan(db)
-		if err != nil {
-			return err
-		}
-		if !p.empty() {
-			done, err = runner{db, l, log}.run(ctx, p)
+		for err == nil && !p.empty() {
+			var some []Applied
+			some, err = runner{db, l, log}.run(ctx, p)
+			done = append(done, some...)
+			if err == nil {
+				return nil
+			}
+			if !isThere(err) {
+				return err
+			}
+			again, look := makePlan(db)
+			if look != nil || !again.shorter(p, len(some)) {
+				return err
+			}
+			p, err = again, nil
 		}
 		return err
 	})
@@ -104,6 +118,15 @@ func execute(ctx context.Context, what string, cfg *pgx.ConnConfig, l Limits, lo
 		return done, fmt.Errorf("%s: %w", what, err)
 	}
 	return done, nil
+}
+
+// isThere says whether something could not be made because it is there.
+func isThere(err error) bool {
+	switch pg.Code(err) {
+	case pg.CodeUniqueViolation, pg.CodeDuplicateSchema, pg.CodeDuplicateTable, pg.CodeDuplicateObject:
+		return true
+	}
+	return false
 }
 
 func orDiscard(log *slog.Logger) *slog.Logger {

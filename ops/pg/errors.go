@@ -111,6 +111,9 @@ const (
 	CodeObjectInUse           = "55006"
 	CodeNotInPrerequisite     = "55000"
 	CodeUndefinedTable        = "42P01"
+	CodeDuplicateSchema       = "42P06"
+	CodeDuplicateTable        = "42P07"
+	CodeDuplicateObject       = "42710"
 	codeAdminShutdown         = "57P01"
 	codeCrashShutdown         = "57P02"
 )
