@@ -168,6 +168,9 @@ func Run(ctx context.Context, db *pg.DB, spec partitions.Spec, o Options) (Resul
 	}
 	defer unlock()
 	err = j.run(ctx)
+	if err == nil && j.res.State != StateBlocked {
+		j.res.Findings = append(j.res.Findings, partitions.Announce(ctx, db, j.moved, j.spec.Table, j.dest)...)
+	}
 	j.res.Seconds = time.Since(began).Seconds()
 	j.res.LongestExclusiveLockMS = float64(j.held.Longest.Microseconds()) / 1000
 	j.res.LockRetries = j.held.Retries

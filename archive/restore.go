@@ -140,6 +140,9 @@ func Restore(ctx context.Context, db *pg.DB, id string, o RestoreOptions) (Resto
 		}
 	}
 	err = r.restore(ctx)
+	if err == nil && !o.DryRun && !r.blocked() {
+		r.res.Findings = append(r.res.Findings, partitions.Announce(ctx, db, false, r.spec.Table, r.dest)...)
+	}
 	r.out.Seconds = time.Since(began).Seconds()
 	r.out.LongestExclusiveLockMS = float64(r.held.Longest.Microseconds()) / 1000
 	r.out.LockRetries = r.held.Retries

@@ -74,6 +74,9 @@ func Premake(ctx context.Context, db *pg.DB, spec Spec, o Options, dryRun bool) 
 	}
 	r.existing(t, key.Period(key.Time(o.Now), spec.Interval).Start)
 	if len(missing) == 0 {
+		if !dryRun {
+			r.Findings = append(r.Findings, Announce(ctx, db, false, spec.Table)...)
+		}
 		return r, nil
 	}
 	like, err := readTemplate(ctx, db, t)
@@ -109,6 +112,12 @@ func Premake(ctx context.Context, db *pg.DB, spec Spec, o Options, dryRun bool) 
 		}
 		r.Made++
 		r.Rows = append(r.Rows, PremakeRow{spec.Table, leaf.name, w.Lower, w.Upper, leaf.action})
+	}
+	if r.Made > 0 {
+		r.Steps = append(r.Steps, announceStep(db, spec.Table, t.OID))
+		if !dryRun && !db.IsClosed() {
+			r.Findings = append(r.Findings, Announce(ctx, db, true, spec.Table)...)
+		}
 	}
 	slices.SortFunc(r.Rows, func(a, b PremakeRow) int { return compareLower(a.Lower, b.Lower) })
 	if failed != nil && r.Made > 0 && !dryRun {
