@@ -20,7 +20,7 @@ import (
 //
 // So it is told again, when whoever was reading has long finished.
 const (
-	announcePause    = 100 * time.Millisecond
+	announcePause    = 50 * time.Millisecond
 	announceDeadline = 30 * time.Second
 )
 
@@ -31,21 +31,15 @@ func announceSQL(table pg.Name) string {
 }
 
 // announceStep makes every session take note of the partitions that a table has
-// got under SHARE UPDATE EXCLUSIVE.
+// got under SHARE UPDATE EXCLUSIVE. The pause before it is the script's, and the
+// caller's.
 func announceStep(db *pg.DB, table pg.Name, oid uint32) Step {
 	s := lockedStep(db, Step{Name: "announce the leaves of " + table.String(), Lock: "SHARE UPDATE EXCLUSIVE", Reversible: true}, pg.Locked{
 		What: "announce the leaves of " + table.String(), Relations: []uint32{oid}, Until: time.Now().Add(announceDeadline),
 		Locks:     []string{"LOCK TABLE ONLY " + table.SQL() + " IN SHARE UPDATE EXCLUSIVE MODE"},
 		Committed: func(context.Context, pg.Queryer) (bool, error) { return false, nil }, // again does no harm
 	}, []string{announceSQL(table)})
-	tell := s.run
 	s.SQL = append([]string{fmt.Sprintf("SELECT pg_catalog.pg_sleep(%g)", announcePause.Seconds())}, s.SQL...)
-	s.run = func(ctx context.Context) (pg.Held, error) {
-		if err := pg.Sleep(ctx, announcePause); err != nil {
-			return pg.Held{}, err
-		}
-		return tell(ctx)
-	}
 	return s
 }
 
@@ -56,10 +50,16 @@ func announceStep(db *pg.DB, table pg.Name, oid uint32) Step {
 // warning.
 func Announce(ctx context.Context, db *pg.DB, changed bool, tables ...pg.Name) []pg.Finding {
 	var all []pg.Finding
+	paused := false
 	for _, table := range tables {
 		oid, known, err := announced(ctx, db, table)
 		if err == nil && oid != 0 && (changed || !known) {
-			_, err = announceStep(db, table, oid).run(ctx)
+			if !paused {
+				err, paused = pg.Sleep(ctx, announcePause), true
+			}
+			if err == nil {
+				_, err = announceStep(db, table, oid).run(ctx)
+			}
 		}
 		if err != nil {
 			all = append(all, pg.Finding{

@@ -23,7 +23,7 @@ func TestEverySessionKnowsTheLastLeaf(t *testing.T) {
 	url := pgtest.Server(t, nil).URL("postgres")
 	ensureState(t, url)
 	db := open(t, url)
-	rounds := 8
+	rounds := 4
 	if os.Getenv(pgtest.EnvThorough) != "" {
 		rounds = 200
 	}
