@@ -96,23 +96,22 @@ func execute(ctx context.Context, what string, cfg *pgx.ConnConfig, l Limits, lo
 ) (done []Applied, err error) {
 	err = locked(ctx, cfg, l, func(db *sql.DB) error {
 		p, err := makePlan(db)
-		for err == nil && !p.empty() {
-			var some []Applied
-			some, err = runner{db, l, log}.run(ctx, p)
+		if err != nil {
+			return err
+		}
+		for !p.empty() {
+			some, err := runner{db, l, log}.run(ctx, p)
 			done = append(done, some...)
-			if err == nil {
-				return nil
-			}
-			if !isThere(err) {
+			if err == nil || !isThere(err) {
 				return err
 			}
 			again, look := makePlan(db)
 			if look != nil || !again.shorter(p, len(some)) {
 				return err
 			}
-			p, err = again, nil
+			p = again
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return done, fmt.Errorf("%s: %w", what, err)
