@@ -49,7 +49,7 @@ func lookAtSplit(ctx context.Context, db *pg.DB, spec Spec, o Options) ([]Step, 
 	if record != nil && record.Kind == splitCopy && record.State == copySwitched {
 		return splitLaterSteps(ctx, db, spec)
 	}
-	s, err := inspectSplit(ctx, db, spec, o, record != nil)
+	s, err := inspectSplit(ctx, db, spec, o, record != nil && record.Kind == splitCopy)
 	if err != nil || slices.ContainsFunc(s.findings, func(f pg.Finding) bool { return f.Severity == pg.Error }) {
 		return nil, s.findings, 0, err
 	}
@@ -82,7 +82,7 @@ func splitLaterSteps(ctx context.Context, db *pg.DB, spec Spec) ([]Step, []pg.Fi
 }
 
 // inspectSplit reads what decides how, and whether, a table's history can be
-// divided. begun says whether a copy of the table is recorded.
+// divided. begun says whether that was begun before.
 func inspectSplit(ctx context.Context, db *pg.DB, spec Spec, o Options, begun bool) (*splitting, error) {
 	s := &splitting{copying: copying{kind: splitCopy, table: spec.Table}}
 	var findings []pg.Finding
