@@ -35,7 +35,7 @@ func announceSQL(table pg.Name) string {
 // caller's.
 func announceStep(db *pg.DB, table pg.Name, oid uint32) Step {
 	s := lockedStep(db, Step{Name: "announce the leaves of " + table.String(), Lock: "SHARE UPDATE EXCLUSIVE", Reversible: true}, pg.Locked{
-		What: "announce the leaves of " + table.String(), Relations: []uint32{oid}, Until: time.Now().Add(announceDeadline),
+		What: "announce the leaves of " + table.String(), Relations: []uint32{oid}, Until: time.Now().Add(min(announceDeadline, db.LockDeadline)),
 		Locks:     []string{"LOCK TABLE ONLY " + table.SQL() + " IN SHARE UPDATE EXCLUSIVE MODE"},
 		Committed: func(context.Context, pg.Queryer) (bool, error) { return false, nil }, // again does no harm
 	}, []string{announceSQL(table)})

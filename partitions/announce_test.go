@@ -60,6 +60,20 @@ func TestEverySessionKnowsTheLastLeaf(t *testing.T) {
 		if again, err := partitions.Premake(t.Context(), db, spec, options, false); err != nil || again.Made > 0 || len(again.Findings) > 0 {
 			t.Errorf("the second premake: %+v, %v", again, err)
 		}
+		// One that somebody attached, or a run that was killed before it could tell.
+		pgtest.Exec(t, url, "CREATE TABLE "+name+"_later PARTITION OF "+name+" FOR VALUES FROM ('2027-06-01 00:00+00') TO ('2027-07-01 00:00+00')")
+		row := func() string {
+			return pgtest.Scalar[string](t, url, "SELECT xmin::text FROM pg_class WHERE relname = $1", name)
+		}
+		for _, tells := range []bool{true, false} {
+			was := row()
+			if r, err := partitions.Premake(t.Context(), db, spec, options, false); err != nil || r.Made > 0 {
+				t.Errorf("premake: %+v, %v", r, err)
+			}
+			if told := row() != was; told != tells {
+				t.Errorf("premake told of leaves that were there: %t, want %t", told, tells)
+			}
+		}
 		for i, conn := range sessions {
 			if _, err := conn.Exec(t.Context(), "INSERT INTO "+name+" VALUES ('2026-12-03 12:00+00')"); err != nil {
 				t.Errorf("round %d, session %d: %v", round, i, err)
