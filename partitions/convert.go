@@ -461,17 +461,25 @@ func concurrentIndexStep(db *pg.DB, existing []Index, table pg.Name, step, name 
 }
 
 // analyzeStep gives the planner its first statistics of the parent, which
-// autovacuum never analyses. Leaves that were copied have theirs, and from
-// PostgreSQL 18 on can be left out: each that is analyzed again makes every
-// session plan its queries again.
+// autovacuum never analyses. Leaves that were copied have theirs: each that is
+// analyzed again makes every session plan its queries again.
 // https://www.postgresql.org/docs/current/routine-vacuuming.html#VACUUM-FOR-STATISTICS
-// https://www.postgresql.org/docs/18/sql-analyze.html
 func analyzeStep(db *pg.DB, spec Spec, strategy Strategy, done bool) Step {
-	target := spec.Table.SQL()
-	if strategy == Copy && db.Server.Major() >= 18 {
-		target = "ONLY " + target
+	sql := "ANALYZE " + spec.Table.SQL()
+	if strategy == Copy {
+		sql = AnalyzeParentSQL(db, spec.Table)
 	}
-	return outsideStep(db, Step{Name: "analyze", Lock: "SHARE UPDATE EXCLUSIVE", Done: done, Reversible: true}, "ANALYZE "+target)
+	return outsideStep(db, Step{Name: "analyze", Lock: "SHARE UPDATE EXCLUSIVE", Done: done, Reversible: true}, sql)
+}
+
+// AnalyzeParentSQL gives a partitioned table statistics, without its leaves where
+// the server can leave them out: from PostgreSQL 18 on.
+// https://www.postgresql.org/docs/18/sql-analyze.html
+func AnalyzeParentSQL(db *pg.DB, table pg.Name) string {
+	if db.Server.Major() >= 18 {
+		return "ANALYZE ONLY " + table.SQL()
+	}
+	return "ANALYZE " + table.SQL()
 }
 
 func joinColumns(columns []string) string { return strings.Join(columns, ", ") }

@@ -216,13 +216,8 @@ func analyze(ctx context.Context, db *pg.DB, t Table, _ Options) (string, []pg.F
 		return "", nil, err
 	}
 	for _, root := range roots {
-		// From PostgreSQL 18 on the leaves, which autovacuum looks after, can be
-		// left out: https://www.postgresql.org/docs/18/sql-analyze.html
-		target := root.SQL()
-		if db.Server.Major() >= 18 {
-			target = "ONLY " + target
-		}
-		if err := db.RunOutside(ctx, "analyze "+root.String(), "ANALYZE "+target); err != nil {
+		// Autovacuum looks after the leaves.
+		if err := db.RunOutside(ctx, "analyze "+root.String(), partitions.AnalyzeParentSQL(db, root)); err != nil {
 			return "", nil, err
 		}
 	}
